@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libktls: TLS connections whose record layer runs in the Linux kernel.
+ *
+ * The caller configures an SSL of OpenSSL 3 or later as before, gives it to
+ * ktls_conn_new() of <ktls/openssl.h>, and from then on uses the calls below
+ * in the place of read(2), write(2) and sendfile(2). Where the kernel cannot
+ * encrypt, the same calls do it in user space with the same results, and
+ * ktls_get_info() says why. libktls(7) is the place to start reading.
+ *
+ * Every call that takes a connection must be made by one thread at a time.
+ * Calls that return ssize_t or int return -1 and set errno when they fail;
+ * on success errno is not touched in any way that callers may rely on.
+ */
+#ifndef KTLS_KTLS_H
+#define KTLS_KTLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef KTLS_BUILDING
+#define KTLS_API __attribute__((visibility("default")))
+#else
+#define KTLS_API
+#endif
+#define KTLS_MUST_CHECK __attribute__((warn_unused_result))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define KTLS_VERSION_MAJOR 0
+#define KTLS_VERSION_MINOR 1
+#define KTLS_VERSION_PATCH 0
+
+struct ktls_conn;
+
+/* The two directions of a connection, to be combined with |. */
+enum ktls_direction {
+	KTLS_TX = 1, /* what we send */
+	KTLS_RX = 2  /* what we receive */
+};
+
+/* What a policy says of the kernel in one direction. */
+enum ktls_use {
+	KTLS_AUTO = 0,   /* where it is possible and not dearer */
+	KTLS_OFF = 1,    /* never */
+	KTLS_REQUIRE = 2 /* always: ktls_handshake() fails with ENOTSUP else */
+};
+
+/* Who encrypts, or decrypts, one direction of a connection. */
+enum ktls_mode {
+	KTLS_MODE_USER = 0,  /* OpenSSL, in this process */
+	KTLS_MODE_KERNEL = 1 /* the kernel's TLS module has the keys */
+};
+
+/*
+ * Why a direction is not in the kernel. Numbers never change their meaning;
+ * new ones are added at the end. ktls_get_info(3) has a sentence on each.
+ */
+enum ktls_reason {
+	KTLS_REASON_NONE = 0,	     /* it is in the kernel */
+	KTLS_REASON_HANDSHAKE,	     /* the handshake is not finished */
+	KTLS_REASON_POLICY,	     /* the policy says KTLS_OFF */
+	KTLS_REASON_DISABLED,	     /* KTLS_DISABLE=1 in the environment */
+	KTLS_REASON_DEFERRED,	     /* fewer bytes than offload_after */
+	KTLS_REASON_COST,	     /* AUTO: user space is cheaper here */
+	KTLS_REASON_PENDING,	     /* half a record is on its way */
+	KTLS_REASON_NOT_TCP,	     /* the socket is not TCP over IP */
+	KTLS_REASON_NOT_ESTABLISHED, /* TCP_ULP: ENOTCONN, peer has closed */
+	KTLS_REASON_NO_ULP,	     /* TCP_ULP: ENOENT, no module "tls" */
+	KTLS_REASON_ULP_BUSY,	     /* TCP_ULP: EEXIST, somebody else's ULP */
+	KTLS_REASON_NO_KERNEL,	     /* the kernel does not know the option */
+	KTLS_REASON_VERSION,	     /* neither TLS 1.2 nor TLS 1.3 */
+	KTLS_REASON_CIPHER,	     /* kernel TLS has no such cipher */
+	KTLS_REASON_CIPHER_KERNEL,   /* this kernel refused the cipher */
+	KTLS_REASON_KEYS,	     /* no secrets seen: ktls_ctx_enable() */
+	KTLS_REASON_KEY_CHECK,	     /* derived keys failed on a real record */
+	KTLS_REASON_COMPRESSION,     /* TLS compression was negotiated */
+	KTLS_REASON_PADDING,	     /* OpenSSL pads our records */
+	KTLS_REASON_OPENSSL,	     /* libcrypto failed to derive the keys */
+	KTLS_REASON_SYSTEM	     /* another errno: see sys_errno */
+};
+
+/*
+ * What the caller wishes for one connection. Fill it with ktls_policy_init(),
+ * then change fields. The struct grows at its end; size says which part of it
+ * the caller knows.
+ */
+struct ktls_policy {
+	size_t size;	   /* sizeof(struct ktls_policy) */
+	uint32_t tx;	   /* enum ktls_use */
+	uint32_t rx;	   /* enum ktls_use */
+	uint64_t offload_after; /* AUTO: bytes; default 65536 */
+	uint64_t budget;   /* bytes of one ktls_sendfile(), default 2097152 */
+};
+
+/* One direction of a connection, as ktls_get_info() finds it. */
+struct ktls_dir_info {
+	uint32_t mode;	    /* enum ktls_mode */
+	uint32_t reason;    /* enum ktls_reason */
+	uint32_t asked;	    /* enum ktls_use, from the policy */
+	int32_t sys_errno;  /* errno of the call that refused, or 0 */
+	const char *call;   /* the call that refused, or NULL; static */
+	uint64_t bytes;	    /* application bytes accepted, or delivered */
+	uint64_t kernel_bytes; /* of these, the ones the kernel took care of */
+	uint64_t reserved[4];
+};
+
+struct ktls_info {
+	size_t size;		 /* set by the caller, sizeof(struct ktls_info) */
+	uint32_t version;	 /* 0x0303 TLS 1.2, 0x0304 TLS 1.3, 0 none yet */
+	uint32_t cipher;	 /* IANA number of the cipher suite, or 0 */
+	const char *cipher_name; /* IANA name, or NULL; static */
+	struct ktls_dir_info tx;
+	struct ktls_dir_info rx;
+	uint64_t offload_after;	 /* in effect */
+	uint64_t budget;	 /* in effect */
+	uint64_t unsent;	 /* wire bytes accepted, but not yet in TCP */
+};
+
+/* The last failure of a connection. EAGAIN is not a failure. */
+struct ktls_error {
+	size_t size;	     /* set by the caller, sizeof(struct ktls_error) */
+	int32_t code;	     /* errno as the call set it, 0: none yet */
+	int32_t alert_sent;  /* TLS AlertDescription, or -1 */
+	int32_t alert_received; /* the same */
+	int32_t sys_errno;   /* errno of the system call behind it, or 0 */
+	const char *call;    /* what failed: "SSL_read", "sendmsg"; static */
+	uint64_t openssl;    /* first error of OpenSSL's queue, or 0 */
+	uint64_t unsent;     /* wire bytes accepted, but not yet in TCP */
+	char text[160];	     /* one line for a log, never secret */
+};
+
+KTLS_API int ktls_policy_init(struct ktls_policy *policy, size_t size);
+
+KTLS_API void ktls_conn_free(struct ktls_conn *conn);
+
+KTLS_API KTLS_MUST_CHECK int ktls_handshake(struct ktls_conn *conn);
+KTLS_API int ktls_wants(const struct ktls_conn *conn);
+
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_read(struct ktls_conn *conn, void *buf,
+					   size_t len);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_write(struct ktls_conn *conn,
+					    const void *buf, size_t len);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_sendfile(struct ktls_conn *conn,
+					       int in_fd, off_t *offset,
+					       size_t count);
+KTLS_API size_t ktls_pending(const struct ktls_conn *conn);
+
+KTLS_API int ktls_offload(struct ktls_conn *conn, int directions);
+
+KTLS_API int ktls_shutdown(struct ktls_conn *conn, int timeout_ms);
+KTLS_API int ktls_close(struct ktls_conn *conn, int timeout_ms);
+
+KTLS_API int ktls_get_info(const struct ktls_conn *conn,
+			   struct ktls_info *info);
+KTLS_API int ktls_get_error(const struct ktls_conn *conn,
+			    struct ktls_error *error);
+KTLS_API const char *ktls_reason_str(enum ktls_reason reason);
+KTLS_API const char *ktls_mode_str(enum ktls_mode mode);
+KTLS_API const char *ktls_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

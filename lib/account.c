@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel accepts bytes long before TCP has them: they wait in an open
+ * record, in asynchronous crypto or behind a full socket buffer, and close(2)
+ * throws them away. How many there are follows from the kernel's own numbers:
+ * the records it has made (the sequence number of getsockopt(TLS_TX)) say how
+ * long the ciphertext of all accepted bytes is, and TCP_INFO says how much
+ * TCP was handed. The difference is what has not arrived there yet.
+ */
+#include "account.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <string.h>
+
+#include "keys.h"
+#include "sys.h"
+
+/* include/net/tcp_states.h */
+enum {
+	ESTABLISHED = 1,
+	CLOSE_WAIT = 8
+};
+
+static int handed(const struct ktls_conn *c, uint64_t *bytes)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	int r;
+
+	memset(&info, 0, sizeof(info));
+	r = ktls__sys_getsockopt(c->fd, IPPROTO_TCP, KTLS__TCP_INFO, &info,
+				 &len);
+	if (r < 0)
+		return r;
+	/* tcpi_bytes_retrans is there since Linux 4.19 */
+	if (len < offsetof(struct tcp_info, tcpi_bytes_retrans) +
+			  sizeof(info.tcpi_bytes_retrans))
+		return -EOPNOTSUPP;
+	/* in any other state nothing more will be sent */
+	if (info.tcpi_state != ESTABLISHED && info.tcpi_state != CLOSE_WAIT)
+		return -ECONNRESET;
+	/* one snapshot: bytes sent once, and those not sent at all */
+	*bytes = info.tcpi_bytes_sent - info.tcpi_bytes_retrans +
+		 info.tcpi_notsent_bytes;
+	return 0;
+}
+
+int ktls__account_start(struct ktls_conn *c, uint64_t seq)
+{
+	c->seq0 = seq;
+	c->plain = 0;
+	return handed(c, &c->handed0);
+}
+
+int64_t ktls__account_unsent(const struct ktls_conn *c)
+{
+	uint8_t info[KTLS__CRYPTO_INFO_MAX];
+	const struct ktls__cipher *cipher;
+	unsigned int version;
+	uint64_t records, bytes;
+	socklen_t len;
+	int64_t unsent;
+	int r;
+
+	if (c->tx.mode != KTLS_MODE_KERNEL)
+		return (int64_t)c->out.len;
+	if (ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE)
+		return -EINVAL;
+	/* the number first: a record made in between only adds to the rest */
+	len = cipher->info_size;
+	r = ktls__sys_getsockopt(c->fd, KTLS__SOL_TLS, KTLS__TLS_TX, info,
+				 &len);
+	records = r < 0 ? 0 : ktls__cipher_unpack_seq(cipher, info) - c->seq0;
+	explicit_bzero(info, sizeof(info));
+	if (r == 0)
+		r = handed(c, &bytes);
+	if (r < 0)
+		return r;
+	unsent = (int64_t)(c->plain +
+			   records * ktls__cipher_overhead(cipher, version) -
+			   (bytes - c->handed0)) +
+		 (int64_t)c->out.len;
+	return unsent > 0 ? unsent : 0;
+}

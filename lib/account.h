@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether everything that was accepted is encrypted and in TCP's queue. */
+#ifndef KTLS_ACCOUNT_H
+#define KTLS_ACCOUNT_H
+
+#include "state.h"
+
+/* Just before TLS_TX is set with this record number; 0 or -errno. */
+int ktls__account_start(struct ktls_conn *c, uint64_t seq);
+
+/*
+ * Wire bytes accepted and not in TCP's queue; 0 when all are. -errno when the
+ * kernel does not say.
+ */
+int64_t ktls__account_unsent(const struct ktls_conn *c);
+
+#endif

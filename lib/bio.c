@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The BIO that OpenSSL reads and writes through. It counts records, never
+ * lets OpenSSL read into the next one, takes every record it is given whole,
+ * and translates control records once a direction is in the kernel. OpenSSL
+ * is never told of errors or of the end of the stream: it only ever hears
+ * "try again", and result.c looks at bio_*_errno and eof. So an error has the
+ * same result with every OpenSSL, and in user space as in the kernel.
+ */
+#include "bio.h"
+
+#include <errno.h>
+
+#include "keys.h"
+#include "record.h"
+#include "sys.h"
+
+enum {
+	/* kept for the key check without being asked: tickets, Finished */
+	KEEP = 2048,
+	/* a handshake flight the peer does not read; data is one record */
+	OUT_MAX = 256 * 1024,
+	FRAME = 3 /* bytes in front of a control record in out */
+};
+
+size_t ktls__track_want(const struct ktls__track *t)
+{
+	return t->have < KTLS__HEADER ? KTLS__HEADER - t->have : t->left;
+}
+
+bool ktls__track_aligned(const struct ktls__track *t)
+{
+	return t->have == 0;
+}
+
+void ktls__track_rekey(struct ktls__track *t)
+{
+	t->seq = 0;
+	t->kept = false;
+}
+
+static void track_end(struct ktls__track *t)
+{
+	t->have = 0;
+	if (t->header[0] == KTLS__CHANGE_CIPHER_SPEC) {
+		/* RFC 5246 section 6.1: the next record is number 0 */
+		ktls__track_rekey(t);
+		return;
+	}
+	t->seq++;
+	t->kept = t->keeping;
+}
+
+static void track_keep(struct ktls__track *t, const uint8_t *p, size_t n)
+{
+	if (t->keeping && !ktls__buf_append(&t->last, p, n))
+		t->keeping = false;
+}
+
+void ktls__track(struct ktls__track *t, const uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		size_t want = ktls__track_want(t);
+		size_t k = n < want ? n : want;
+
+		if (t->have < KTLS__HEADER) {
+			memcpy(t->header + t->have, p, k);
+			t->have += k;
+			if (t->have == KTLS__HEADER) {
+				t->left = (size_t)t->header[3] << 8 |
+					  t->header[4];
+				t->kept = false;
+				t->keeping = t->keep_all || t->left <= KEEP;
+				t->last.off = 0;
+				t->last.len = 0;
+				track_keep(t, t->header, KTLS__HEADER);
+			}
+		} else {
+			track_keep(t, p, k);
+			t->left -= k;
+		}
+		if (t->have == KTLS__HEADER && t->left == 0)
+			track_end(t);
+		p += k;
+		n -= k;
+	}
+}
+
+static int flush_ciphertext(struct ktls_conn *c)
+{
+	while (c->out.len > 0) {
+		ssize_t n = ktls__sys_send(c->fd, ktls__buf_data(&c->out),
+					   c->out.len);
+
+		if (n < 0)
+			return (int)n;
+		ktls__buf_drop(&c->out, (size_t)n);
+	}
+	return 0;
+}
+
+static int flush_control(struct ktls_conn *c)
+{
+	while (c->out.len > 0) {
+		uint8_t *p = ktls__buf_data(&c->out);
+		const uint8_t type = p[0];
+		size_t len = (size_t)p[1] << 8 | p[2], sent;
+		ssize_t n = ktls__record_send(c->fd, type, p + FRAME, len);
+
+		if (n < 0)
+			return (int)n;
+		sent = (size_t)n;
+		c->plain += sent;
+		if (sent == len) {
+			ktls__buf_drop(&c->out, FRAME + len);
+			continue;
+		}
+		/* the kernel made a record of a part: frame the rest anew */
+		ktls__buf_drop(&c->out, sent);
+		len -= sent;
+		p = ktls__buf_data(&c->out);
+		p[0] = type;
+		p[1] = (uint8_t)(len >> 8);
+		p[2] = (uint8_t)len;
+	}
+	return 0;
+}
+
+int ktls__out_flush(struct ktls_conn *c)
+{
+	if (c->tx.mode == KTLS_MODE_KERNEL)
+		return flush_control(c);
+	return flush_ciphertext(c);
+}
+
+bool ktls__out_control(struct ktls_conn *c, uint8_t type, const uint8_t *p,
+		       size_t n)
+{
+	uint8_t *to = ktls__buf_room(&c->out, FRAME + n);
+
+	if (!to)
+		return false;
+	to[0] = type;
+	to[1] = (uint8_t)(n >> 8);
+	to[2] = (uint8_t)n;
+	memcpy(to + FRAME, p, n);
+	c->out.len += FRAME + n;
+	return true;
+}
+
+/* The record OpenSSL just wrote, to a control record for the kernel. */
+static int translate(struct ktls_conn *c)
+{
+	struct ktls__track *t = &c->tx.track;
+	struct ktls__protection p;
+	size_t padding;
+	uint8_t type, *plain;
+	ssize_t n;
+	int r = 0;
+
+	if (!t->kept)
+		return -ENOMEM;
+	plain = malloc(t->last.len);
+	if (!plain)
+		return -ENOMEM;
+	if (ktls__keys_derive(c, KTLS_TX, &p) != KTLS_REASON_NONE) {
+		r = -EIO;
+		goto out;
+	}
+	n = ktls__aead_open(&p, t->seq - 1, ktls__buf_data(&t->last),
+			    t->last.len, plain, &type, &padding);
+	if (n < 0)
+		r = (int)n;
+	else if (type == KTLS__APPLICATION_DATA)
+		/* SSL_write() is not called any more: only empty ones */
+		r = n == 0 ? 0 : -EIO;
+	else if (!ktls__out_control(c, type, plain, (size_t)n))
+		r = -ENOMEM;
+	explicit_bzero(plain, t->last.len);
+out:
+	explicit_bzero(&p, sizeof(p));
+	free(plain);
+	return r;
+}
+
+static int write_control(struct ktls_conn *c, const uint8_t *p, size_t n)
+{
+	while (n > 0) {
+		size_t want = ktls__track_want(&c->tx.track);
+		size_t k = n < want ? n : want;
+
+		ktls__track(&c->tx.track, p, k);
+		if (ktls__track_aligned(&c->tx.track)) {
+			int r = translate(c);
+
+			if (r < 0)
+				return r;
+		}
+		p += k;
+		n -= k;
+	}
+	return 0;
+}
+
+static int write_ciphertext(struct ktls_conn *c, const uint8_t *p, size_t n)
+{
+	ssize_t sent = ktls__out_flush(c);
+
+	if (sent == -EAGAIN && c->out.len > OUT_MAX)
+		return -EAGAIN;
+	if (sent == 0)
+		sent = ktls__sys_send(c->fd, p, n);
+	if (sent == -EAGAIN)
+		sent = 0;
+	if (sent < 0)
+		return (int)sent;
+	if ((size_t)sent < n &&
+	    !ktls__buf_append(&c->out, p + sent, n - (size_t)sent))
+		return -ENOMEM;
+	ktls__track(&c->tx.track, p, n);
+	return 0;
+}
+
+static int bio_write(BIO *bio, const char *buf, int len)
+{
+	struct ktls_conn *c = BIO_get_data(bio);
+	int r;
+
+	BIO_clear_retry_flags(bio);
+	if (!c || len <= 0)
+		return -1;
+	if (c->tx.mode == KTLS_MODE_KERNEL)
+		r = write_control(c, (const uint8_t *)buf, (size_t)len);
+	else
+		r = write_ciphertext(c, (const uint8_t *)buf, (size_t)len);
+	if (r == 0)
+		return len;
+	if (r != -EAGAIN)
+		c->bio_tx_errno = -r;
+	BIO_set_retry_write(bio);
+	return -1;
+}
+
+static ssize_t read_feed(struct ktls_conn *c, char *buf, size_t len)
+{
+	size_t n = len < c->feed.len ? len : c->feed.len;
+
+	if (n == 0)
+		return -EAGAIN;
+	memcpy(buf, ktls__buf_data(&c->feed), n);
+	ktls__buf_drop(&c->feed, n);
+	return (ssize_t)n;
+}
+
+static int bio_read(BIO *bio, char *buf, int len)
+{
+	struct ktls_conn *c = BIO_get_data(bio);
+	size_t want;
+	ssize_t n;
+
+	BIO_clear_retry_flags(bio);
+	if (!c || len <= 0)
+		return -1;
+	want = ktls__track_want(&c->rx.track);
+	if ((size_t)len < want)
+		want = (size_t)len;
+	if (c->rx.mode == KTLS_MODE_KERNEL)
+		n = read_feed(c, buf, want);
+	else
+		n = ktls__sys_recv(c->fd, buf, want);
+	if (n > 0) {
+		ktls__track(&c->rx.track, (uint8_t *)buf, (size_t)n);
+		return (int)n;
+	}
+	if (n == 0)
+		c->eof = true;
+	else if (n != -EAGAIN)
+		c->bio_rx_errno = (int)-n;
+	BIO_set_retry_read(bio);
+	return -1;
+}
+
+int ktls__bio_feed(struct ktls_conn *c, uint8_t type, const uint8_t *p,
+		   size_t n)
+{
+	struct ktls__protection prot;
+	uint8_t *to = ktls__buf_room(&c->feed, n + KTLS__EXPANSION_MAX);
+	ssize_t r = -ENOMEM;
+
+	if (to && ktls__keys_derive(c, KTLS_RX, &prot) == KTLS_REASON_NONE) {
+		r = ktls__aead_seal(&prot, c->rx.track.seq, type, p, n, to);
+		explicit_bzero(&prot, sizeof(prot));
+	}
+	if (r < 0)
+		return (int)r;
+	c->feed.len += (size_t)r;
+	return 0;
+}
+
+static long bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
+{
+	struct ktls_conn *c = BIO_get_data(bio);
+
+	(void)num;
+	switch (cmd) {
+	case BIO_CTRL_FLUSH:
+		/* written, or in out, which ktls__out_flush() sees to */
+		return 1;
+	case BIO_C_GET_FD:
+		if (!c)
+			return -1;
+		if (ptr)
+			*(int *)ptr = c->fd;
+		return c->fd;
+	}
+	/*
+	 * Among the rest is BIO_CTRL_SET_KTLS: an answer other than 0 would
+	 * make OpenSSL write plaintext.
+	 */
+	return 0;
+}
+
+static int bio_create(BIO *bio)
+{
+	BIO_set_init(bio, 1);
+	return 1;
+}
+
+/* Made once for the process; never freed, as BIOs may outlive connections. */
+static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+static BIO_METHOD *method;
+
+static void make_method(void)
+{
+	BIO_METHOD *m;
+
+	m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "libktls");
+	if (!m)
+		return;
+	if (!BIO_meth_set_write(m, bio_write) ||
+	    !BIO_meth_set_read(m, bio_read) ||
+	    !BIO_meth_set_ctrl(m, bio_ctrl) ||
+	    !BIO_meth_set_create(m, bio_create)) {
+		BIO_meth_free(m);
+		return;
+	}
+	method = m;
+}
+
+BIO *ktls__bio_new(struct ktls_conn *c)
+{
+	BIO *bio;
+
+	if (!CRYPTO_THREAD_run_once(&once, make_method) || !method)
+		return NULL;
+	bio = BIO_new(method);
+	if (bio)
+		BIO_set_data(bio, c);
+	return bio;
+}
+
+void ktls__bio_detach(BIO *bio)
+{
+	BIO_set_data(bio, NULL);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ktls_shutdown() and ktls_close(): nothing that was accepted is lost. The
+ * kernel drops what has not reached TCP when a socket is closed or shut down,
+ * so the end waits for the account to be even; and it resets connections that
+ * are closed with unread data, so the peer is read to its end.
+ */
+#include "close.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+
+#include <openssl/err.h>
+
+#include "account.h"
+#include "bio.h"
+#include "record.h"
+#include "result.h"
+#include "sys.h"
+
+enum {
+	DRAIN_MAX = 1024 * 1024, /* bytes of a peer that goes on sending */
+	TIMER_MAX = 10		 /* ms; crypto that ends makes no event */
+};
+
+static ssize_t notify(struct ktls_conn *c)
+{
+	int r;
+
+	if (c->handshaken || SSL_is_init_finished(c->ssl)) {
+		ERR_clear_error();
+		r = SSL_shutdown(c->ssl);
+		if (r < 0)
+			r = ktls__ssl_result(c, r, "SSL_shutdown");
+		if (c->bio_tx_errno)
+			return ktls__fail_tx(c, c->bio_tx_errno, "send");
+		/* WANT_READ cannot be: that is for a second SSL_shutdown() */
+		if (r < 0 && r != -EAGAIN)
+			return r;
+	}
+	c->shutdown = KTLS__FLUSH;
+	return 0;
+}
+
+static ssize_t queue(struct ktls_conn *c)
+{
+	int64_t unsent = ktls__account_unsent(c);
+
+	if (unsent < 0)
+		return ktls__fail_tx(c, (int)-unsent, "getsockopt");
+	if (unsent > 0)
+		return ktls__again(c, POLLOUT);
+	c->shutdown = KTLS__FIN;
+	return 0;
+}
+
+static ssize_t fin(struct ktls_conn *c)
+{
+	int r = ktls__sys_shutdown_wr(c->fd);
+
+	if (r < 0 && r != -ENOTCONN)
+		return ktls__fail_tx(c, -r, "shutdown");
+	c->shutdown = KTLS__DRAIN;
+	return 0;
+}
+
+/* One read of what the peer still sends, to nowhere; 0 at its end. */
+static ssize_t discard(struct ktls_conn *c)
+{
+	uint8_t buf[KTLS__RECORD_MAX];
+	struct ktls__record_in in;
+	ssize_t n;
+
+	if (c->rx.mode == KTLS_MODE_USER)
+		/* nobody will decrypt this: close_notify is like any record */
+		return ktls__sys_recv(c->fd, buf, sizeof(buf));
+	n = ktls__record_recv(c->fd, buf, sizeof(buf), &in);
+	if (n > 0 && in.type == KTLS__ALERT)
+		c->closed = true;
+	return n;
+}
+
+static ssize_t drain(struct ktls_conn *c)
+{
+	while (!c->eof && c->drained < DRAIN_MAX) {
+		ssize_t n = discard(c);
+
+		if (n == -EINTR)
+			continue;
+		/* after its close_notify there is nothing to wait for */
+		if (n == -EAGAIN && c->closed)
+			break;
+		if (n == -EAGAIN)
+			return ktls__again(c, POLLIN);
+		/* keys or not, all that matters is that it was read */
+		if (n == -EBADMSG || n == -EPROTO || n == -EMSGSIZE ||
+		    n == -EINVAL || n == -EKEYEXPIRED)
+			break;
+		if (n < 0)
+			return ktls__fail(c, (int)-n, "recv", (int)-n);
+		if (n == 0)
+			c->eof = true;
+		c->drained += (size_t)n;
+	}
+	c->shutdown = KTLS__DONE;
+	return 0;
+}
+
+static ssize_t step(struct ktls_conn *c)
+{
+	ssize_t r = 0;
+
+	while (r == 0 && c->shutdown != KTLS__DONE) {
+		switch ((enum ktls__shutdown)c->shutdown) {
+		case KTLS__OPEN:
+			c->shutdown = KTLS__NOTIFY;
+			break;
+		case KTLS__NOTIFY:
+			/* no record is made while another one waits */
+			r = ktls__flush(c);
+			if (r == 0)
+				r = notify(c);
+			break;
+		case KTLS__FLUSH:
+			r = ktls__flush(c);
+			if (r == 0)
+				c->shutdown = KTLS__QUEUE;
+			break;
+		case KTLS__QUEUE:
+			r = queue(c);
+			break;
+		case KTLS__FIN:
+			r = fin(c);
+			break;
+		case KTLS__DRAIN:
+			r = drain(c);
+			break;
+		case KTLS__DONE:
+			break;
+		}
+	}
+	return r;
+}
+
+static int timed_out(struct ktls_conn *c)
+{
+	int64_t unsent = ktls__account_unsent(c);
+
+	c->error.unsent = unsent > 0 ? (uint64_t)unsent : 0;
+	return ktls__error_set(&c->error, ETIMEDOUT, "ktls_shutdown", 0, 0,
+			       NULL);
+}
+
+static void wait_a_little(struct ktls_conn *c, int64_t left, int *timer)
+{
+	int ms = left < 0 || left > INT_MAX ? -1 : (int)left;
+
+	if (c->shutdown != KTLS__QUEUE) {
+		(void)ktls__sys_poll(c->fd, (short)c->wants, ms);
+		return;
+	}
+	/* the socket may well be writable: only time helps */
+	if (ms < 0 || ms > *timer)
+		ms = *timer;
+	(void)ktls__sys_poll(c->fd, 0, ms);
+	if (*timer < TIMER_MAX)
+		*timer *= 2;
+}
+
+static int shut_down(struct ktls_conn *c, int timeout_ms)
+{
+	const int64_t end = ktls__sys_now() + timeout_ms;
+	int64_t left = -1;
+	int timer = 1;
+
+	for (;;) {
+		ssize_t r;
+
+		if (c->dead || c->tx_dead)
+			return c->dead ? -c->dead : -c->tx_dead;
+		c->wants = 0;
+		r = step(c);
+		if (r != -EAGAIN || timeout_ms == 0)
+			return (int)r;
+		if (timeout_ms > 0) {
+			left = end - ktls__sys_now();
+			if (left <= 0)
+				return timed_out(c);
+		}
+		wait_a_little(c, left, &timer);
+	}
+}
+
+int ktls_shutdown(struct ktls_conn *c, int timeout_ms)
+{
+	return (int)ktls__return(c ? shut_down(c, timeout_ms) : -EINVAL);
+}
+
+int ktls_close(struct ktls_conn *c, int timeout_ms)
+{
+	int r, fd, closed;
+
+	if (!c)
+		return (int)ktls__return(-EINVAL);
+	r = shut_down(c, timeout_ms);
+	if (r == -EAGAIN)
+		return (int)ktls__return(r);
+	fd = c->fd;
+	if (r < 0 && c->shutdown < KTLS__FIN) {
+		/* an alert that tells the peer why, if there is one */
+		(void)ktls__out_flush(c);
+		(void)ktls__sys_shutdown_wr(fd);
+	}
+	ktls_conn_free(c);
+	closed = ktls__sys_close(fd);
+	return (int)ktls__return(r < 0 ? r : closed);
+}

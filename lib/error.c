@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Keeps what failed last on a connection, and turns numbers into words. */
+#include "error.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define STR_(x) #x
+#define STR(x)	STR_(x)
+
+static const char *const reasons[] = {
+	[KTLS_REASON_NONE] = "in the kernel",
+	[KTLS_REASON_HANDSHAKE] = "the handshake is not finished",
+	[KTLS_REASON_POLICY] = "the policy keeps it in user space",
+	[KTLS_REASON_DISABLED] = "KTLS_DISABLE=1 is in the environment",
+	[KTLS_REASON_DEFERRED] = "too few bytes so far: below offload_after",
+	[KTLS_REASON_COST] = "user space is cheaper for this TLS version",
+	[KTLS_REASON_PENDING] = "half a record is on its way",
+	[KTLS_REASON_NOT_TCP] = "the socket is not TCP over IPv4 or IPv6",
+	[KTLS_REASON_NOT_ESTABLISHED] = "the TCP connection is not established "
+					"or its peer has closed its side",
+	[KTLS_REASON_NO_ULP] = "the kernel has no module \"tls\" loaded and "
+			       "could not load it (try: modprobe tls)",
+	[KTLS_REASON_ULP_BUSY] = "another upper layer protocol is attached to "
+				 "the socket",
+	[KTLS_REASON_NO_KERNEL] = "the kernel does not know TLS sockets",
+	[KTLS_REASON_VERSION] = "kernel TLS takes TLS 1.2 and TLS 1.3 only",
+	[KTLS_REASON_CIPHER] = "kernel TLS has no such cipher",
+	[KTLS_REASON_CIPHER_KERNEL] = "this kernel refused the cipher (is its "
+				      "crypto module there?)",
+	[KTLS_REASON_KEYS] = "no secrets were seen: ktls_ctx_enable() was not "
+			     "called on the context, or its keylog callback "
+			     "was replaced",
+	[KTLS_REASON_KEY_CHECK] = "the derived keys failed on a real record",
+	[KTLS_REASON_COMPRESSION] = "TLS compression was negotiated",
+	[KTLS_REASON_PADDING] = "OpenSSL pads our records; the kernel cannot",
+	[KTLS_REASON_OPENSSL] = "libcrypto failed to derive the keys",
+	[KTLS_REASON_SYSTEM] = "a system call failed",
+};
+
+const char *ktls_reason_str(enum ktls_reason reason)
+{
+	unsigned int i = (unsigned int)reason;
+
+	if (i >= sizeof(reasons) / sizeof(reasons[0]))
+		return "unknown reason";
+	return reasons[i];
+}
+
+const char *ktls_mode_str(enum ktls_mode mode)
+{
+	switch (mode) {
+	case KTLS_MODE_USER:
+		return "user";
+	case KTLS_MODE_KERNEL:
+		return "kernel";
+	}
+	return "unknown";
+}
+
+const char *ktls_version(void)
+{
+	return STR(KTLS_VERSION_MAJOR) "." STR(KTLS_VERSION_MINOR) "." STR(
+		KTLS_VERSION_PATCH);
+}
+
+void ktls__error_init(struct ktls__error *e)
+{
+	memset(e, 0, sizeof(*e));
+	e->alert_sent = -1;
+	e->alert_received = -1;
+}
+
+int ktls__error_set(struct ktls__error *e, int code, const char *call,
+		    int sys_errno, unsigned long openssl, const char *text)
+{
+	char words[64];
+
+	e->code = code;
+	e->call = call;
+	e->sys_errno = sys_errno;
+	e->openssl = openssl;
+	if (!text) {
+		/* strerror_r of GNU returns the text and may ignore words */
+		text = strerror_r(sys_errno ? sys_errno : code, words,
+				  sizeof(words));
+	}
+	snprintf(e->text, sizeof(e->text), "%s: %s", call, text);
+	return -code;
+}
+
+bool ktls__error_is_fatal(int code)
+{
+	switch (code) {
+	case EAGAIN:
+	case EINTR:
+	case ENOMEM:
+	case ENOBUFS:
+	case EFAULT:
+	case EINVAL:
+		return false;
+	}
+	return true;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* The detail record behind ktls_get_error(), and numbers to words. */
+#ifndef KTLS_ERROR_H
+#define KTLS_ERROR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ktls/ktls.h>
+
+struct ktls__error {
+	int code;
+	int sys_errno;
+	int alert_sent;
+	int alert_received;
+	const char *call;
+	unsigned long openssl;
+	uint64_t unsent;
+	char text[160];
+};
+
+void ktls__error_init(struct ktls__error *e);
+
+/*
+ * Records a failure and returns -code. call is a static string; sys_errno and
+ * openssl are 0 where they do not apply; text is OpenSSL's words, or NULL for
+ * those of the errno.
+ */
+int ktls__error_set(struct ktls__error *e, int code, const char *call,
+		    int sys_errno, unsigned long openssl, const char *text);
+
+/* True when no later call on the socket can succeed after this errno. */
+bool ktls__error_is_fatal(int code);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* ktls_handshake(): OpenSSL's handshake, then the policy's first decision. */
+#include "handshake.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include <openssl/err.h>
+
+#include "bio.h"
+#include "offload.h"
+#include "result.h"
+
+void ktls__info_callback(const SSL *ssl, int where, int ret)
+{
+	struct ktls_conn *c = SSL_get_ex_data(ssl, ktls__ssl_index());
+	void (*next)(const SSL *, int, int) = c ? c->next_info : NULL;
+
+	if (c && (where & SSL_CB_ALERT)) {
+		if (where & SSL_CB_READ)
+			c->error.alert_received = ret & 0xff;
+		else
+			c->error.alert_sent = ret & 0xff;
+	}
+	if (!next)
+		next = SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
+	if (next)
+		next(ssl, where, ret);
+}
+
+static int step(struct ktls_conn *c)
+{
+	int r, waiting;
+
+	ERR_clear_error();
+	r = SSL_do_handshake(c->ssl);
+	if (r != 1) {
+		r = ktls__ssl_result(c, r, "SSL_do_handshake");
+		if (r == 0)
+			r = ktls__fail(c, ECONNABORTED, "SSL_do_handshake", 0);
+	} else {
+		r = 0;
+	}
+	if (c->out.len == 0)
+		return r;
+	/* what OpenSSL wrote, the alert of a failure included */
+	waiting = ktls__out_flush(c);
+	if (waiting == 0 || (r < 0 && r != -EAGAIN))
+		return r;
+	if (waiting != -EAGAIN)
+		return ktls__fail_tx(c, -waiting, "send");
+	return ktls__again(c, (short)(POLLOUT | (r < 0 ? c->wants : 0)));
+}
+
+int ktls_handshake(struct ktls_conn *c)
+{
+	ssize_t r;
+
+	if (!c)
+		return (int)ktls__return(-EINVAL);
+	if (c->dead || c->tx_dead || c->refused || c->handshaken)
+		return (int)ktls__return(ktls__ready(c, KTLS_TX));
+	ktls__offload_prepare(c);
+	do
+		r = step(c);
+	while (ktls__retry(c, &r));
+	if (r == 0) {
+		c->handshaken = true;
+		r = ktls__offload_start(c);
+	}
+	return (int)ktls__return(r);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keys of a connection, by public OpenSSL API alone: the keylog callback for
+ * TLS 1.3, the session's master secret for TLS 1.2. Never OpenSSL's own kTLS.
+ */
+#include "keys.h"
+
+#include <errno.h>
+
+#include <openssl/evp.h>
+#include <openssl/objects.h>
+
+#include "bio.h"
+#include <ktls/openssl.h>
+
+static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+static int ssl_index = -1;
+static int ctx_index = -1;
+
+static void make_indices(void)
+{
+	ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+int ktls__ssl_index(void)
+{
+	if (!CRYPTO_THREAD_run_once(&once, make_indices) || ctx_index < 0)
+		return -1;
+	return ssl_index;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* bytes decoded, 0 when hex is not clean hexadecimal of at most max bytes */
+static size_t unhex(const char *hex, uint8_t *out, size_t max)
+{
+	size_t n = strlen(hex);
+
+	if (n % 2 != 0 || n / 2 > max)
+		return 0;
+	for (size_t i = 0; i < n / 2; i++) {
+		int hi = hex_digit(hex[2 * i]), lo = hex_digit(hex[2 * i + 1]);
+
+		if (hi < 0 || lo < 0)
+			return 0;
+		out[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return n / 2;
+}
+
+/*
+ * OpenSSL calls this between the last record under the old key and the first
+ * under the new one, in both directions, KeyUpdate included.
+ */
+static void new_secret(struct ktls_conn *c, bool of_server, const char *hex)
+{
+	const bool ours = of_server == (SSL_is_server(c->ssl) != 0);
+	struct ktls__half *h = ours ? &c->tx : &c->rx;
+
+	explicit_bzero(h->secret, sizeof(h->secret));
+	h->secret_len = unhex(hex, h->secret, sizeof(h->secret));
+	h->generation++;
+	ktls__track_rekey(&h->track);
+}
+
+/* "LABEL client_random secret", both in hexadecimal */
+static void keylog(const SSL *ssl, const char *line)
+{
+	static const char client[] = "CLIENT_TRAFFIC_SECRET_";
+	static const char server[] = "SERVER_TRAFFIC_SECRET_";
+	struct ktls_conn *c = SSL_get_ex_data(ssl, ssl_index);
+	SSL_CTX_keylog_cb_func next = (SSL_CTX_keylog_cb_func)SSL_CTX_get_ex_data(
+		SSL_get_SSL_CTX(ssl), ctx_index);
+	const char *secret = strrchr(line, ' ');
+
+	if (c && secret) {
+		if (strncmp(line, client, sizeof(client) - 1) == 0)
+			new_secret(c, false, secret + 1);
+		else if (strncmp(line, server, sizeof(server) - 1) == 0)
+			new_secret(c, true, secret + 1);
+	}
+	if (next)
+		next(ssl, line);
+}
+
+int ktls_ctx_enable(SSL_CTX *ctx)
+{
+	SSL_CTX_keylog_cb_func cb;
+
+	if (!ctx) {
+		errno = EINVAL;
+		return -1;
+	}
+	cb = SSL_CTX_get_keylog_callback(ctx);
+	if (cb == keylog)
+		return 0;
+	if (ktls__ssl_index() < 0 ||
+	    !SSL_CTX_set_ex_data(ctx, ctx_index, (void *)cb)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	SSL_CTX_set_keylog_callback(ctx, keylog);
+	return 0;
+}
+
+uint32_t ktls__keys_cipher(const struct ktls_conn *c,
+			   const struct ktls__cipher **cipher,
+			   unsigned int *version)
+{
+	const SSL_CIPHER *suite = SSL_get_current_cipher(c->ssl);
+	const char *name;
+
+	*version = (unsigned int)SSL_version(c->ssl);
+	if (*version != KTLS__TLS12 && *version != KTLS__TLS13)
+		return KTLS_REASON_VERSION;
+	if (!suite)
+		return KTLS_REASON_CIPHER;
+	*cipher = ktls__cipher_find(
+		OBJ_nid2ln(SSL_CIPHER_get_cipher_nid(suite)));
+	name = SSL_CIPHER_get_name(suite);
+	/* the 8-byte tag of CCM_8 suites: same AEAD, unknown to the kernel */
+	if (!*cipher || strstr(name, "CCM8") || strstr(name, "CCM_8"))
+		return KTLS_REASON_CIPHER;
+	if ((*cipher)->tls12_only && *version != KTLS__TLS12)
+		return KTLS_REASON_CIPHER;
+	return KTLS_REASON_NONE;
+}
+
+static uint32_t derive_tls12(struct ktls_conn *c, int dir, const char *digest,
+			     struct ktls__protection *out)
+{
+	SSL_SESSION *session = SSL_get_session(c->ssl);
+	struct ktls__tls12_secret s;
+	struct ktls__keys client, server;
+	const bool of_server = (dir == KTLS_TX) ==
+			       (SSL_is_server(c->ssl) != 0);
+	uint32_t reason = KTLS_REASON_KEYS;
+
+	if (session &&
+	    SSL_SESSION_get_master_key(session, s.master, sizeof(s.master)) ==
+		    sizeof(s.master)) {
+		SSL_get_client_random(c->ssl, s.client_random, KTLS__RANDOM);
+		SSL_get_server_random(c->ssl, s.server_random, KTLS__RANDOM);
+		reason = KTLS_REASON_OPENSSL;
+		if (ktls__kdf_tls12(out->cipher, digest, &s, &client,
+				    &server) == 0) {
+			out->keys = of_server ? server : client;
+			reason = KTLS_REASON_NONE;
+		}
+		explicit_bzero(&client, sizeof(client));
+		explicit_bzero(&server, sizeof(server));
+	}
+	explicit_bzero(&s, sizeof(s));
+	return reason;
+}
+
+static uint32_t derive_tls13(const struct ktls__half *h, const char *digest,
+			     struct ktls__protection *out)
+{
+	if (h->secret_len == 0)
+		return KTLS_REASON_KEYS;
+	if (ktls__kdf_tls13(out->cipher, digest, h->secret, h->secret_len,
+			    &out->keys) < 0)
+		return KTLS_REASON_OPENSSL;
+	return KTLS_REASON_NONE;
+}
+
+uint32_t ktls__keys_derive(struct ktls_conn *c, int dir,
+			   struct ktls__protection *out)
+{
+	const EVP_MD *md;
+	uint32_t reason;
+
+	memset(out, 0, sizeof(*out));
+	reason = ktls__keys_cipher(c, &out->cipher, &out->version);
+	if (reason != KTLS_REASON_NONE)
+		return reason;
+	md = SSL_CIPHER_get_handshake_digest(SSL_get_current_cipher(c->ssl));
+	if (!md)
+		return KTLS_REASON_OPENSSL;
+	if (out->version == KTLS__TLS13)
+		reason = derive_tls13(ktls__half(c, dir), EVP_MD_get0_name(md),
+				      out);
+	else
+		reason = derive_tls12(c, dir, EVP_MD_get0_name(md), out);
+	if (reason != KTLS_REASON_NONE)
+		explicit_bzero(out, sizeof(*out));
+	return reason;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The decision whether a direction goes to the kernel, and the point of no
+ * return. All that can fail happens before the one setsockopt() that installs
+ * the key; the direction's reason says why it did not come to that.
+ */
+#include "offload.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "account.h"
+#include "bio.h"
+#include "keys.h"
+#include "result.h"
+#include "sys.h"
+
+static int refuse(struct ktls__half *h, uint32_t reason, const char *call,
+		  int sys_errno)
+{
+	h->reason = reason;
+	h->call = call;
+	h->sys_errno = sys_errno;
+	h->settled = true;
+	return -ENOTSUP;
+}
+
+static int defer(struct ktls_conn *c, struct ktls__half *h, short events)
+{
+	h->reason = KTLS_REASON_PENDING;
+	h->wanted = true;
+	return ktls__again(c, events);
+}
+
+/* The kernel's errnos: net/ipv4/tcp_ulp.c, net/tls/tls_main.c */
+static uint32_t ulp_reason(int e)
+{
+	switch (e) {
+	case ENOENT:
+		return KTLS_REASON_NO_ULP;
+	case EEXIST:
+		return KTLS_REASON_ULP_BUSY;
+	case ENOTCONN:
+		return KTLS_REASON_NOT_ESTABLISHED;
+	case ENOPROTOOPT:
+		return KTLS_REASON_NO_KERNEL;
+	}
+	return KTLS_REASON_SYSTEM;
+}
+
+static int attach(struct ktls_conn *c)
+{
+	static const char name[] = "tls";
+	int r;
+
+	if (c->ulp)
+		return 0;
+	r = ktls__sys_setsockopt(c->fd, IPPROTO_TCP, KTLS__TCP_ULP, name,
+				 sizeof(name) - 1);
+	c->ulp = r == 0;
+	return r;
+}
+
+void ktls__offload_prepare(struct ktls_conn *c)
+{
+	if (c->tcp && !c->disabled &&
+	    (c->tx.asked == KTLS_REQUIRE || c->rx.asked == KTLS_REQUIRE))
+		(void)attach(c);
+}
+
+/*
+ * Decrypts the last record of this direction with the keys and the number we
+ * are about to give away. KTLS_REASON_PENDING: that record was not kept.
+ */
+static uint32_t check_keys(struct ktls_conn *c, int dir,
+			   struct ktls__protection *p)
+{
+	struct ktls__track *t = &ktls__half(c, dir)->track;
+	uint8_t *plain, type;
+	uint32_t reason = KTLS_REASON_NONE;
+	size_t padding;
+	ssize_t n;
+
+	if (t->seq == 0) {
+		/* TLS 1.2 always has a Finished to check */
+		return p->version == KTLS__TLS13 ? reason :
+						   KTLS_REASON_KEY_CHECK;
+	}
+	if (!t->kept)
+		return KTLS_REASON_PENDING;
+	plain = malloc(t->last.len);
+	if (!plain)
+		return KTLS_REASON_OPENSSL;
+	n = ktls__aead_open(p, t->seq - 1, ktls__buf_data(&t->last),
+			    t->last.len, plain, &type, &padding);
+	if (n < 0)
+		reason = KTLS_REASON_KEY_CHECK;
+	else if (padding > 0 && dir == KTLS_TX)
+		reason = KTLS_REASON_PADDING;
+	explicit_bzero(plain, t->last.len);
+	free(plain);
+	return reason;
+}
+
+/*
+ * RFC 5288 section 3: the explicit nonce must never repeat under a key.
+ * OpenSSL starts anywhere and counts up, so the kernel goes on from there.
+ */
+static void continue_nonce(struct ktls__protection *p,
+			   const struct ktls__track *t)
+{
+	uint8_t *nonce = p->keys.iv + p->cipher->salt;
+
+	memcpy(nonce, ktls__buf_data(&t->last) + KTLS__HEADER, 8);
+	for (int i = 7; i >= 0 && ++nonce[i] == 0; i--)
+		;
+}
+
+static uint32_t prepare(struct ktls_conn *c, int dir,
+			struct ktls__protection *p)
+{
+	uint32_t reason;
+
+	if (c->disabled)
+		return KTLS_REASON_DISABLED;
+	if (!c->tcp)
+		return KTLS_REASON_NOT_TCP;
+	if (SSL_in_init(c->ssl))
+		return KTLS_REASON_HANDSHAKE;
+	if (SSL_get_current_compression(c->ssl))
+		return KTLS_REASON_COMPRESSION;
+	reason = ktls__keys_derive(c, dir, p);
+	if (reason == KTLS_REASON_NONE)
+		reason = check_keys(c, dir, p);
+	if (reason == KTLS_REASON_NONE && dir == KTLS_TX &&
+	    ktls__cipher_explicit_nonce(p->cipher, p->version))
+		continue_nonce(p, &c->tx.track);
+	return reason;
+}
+
+/* RFC 6066 section 4: 1 is 512 bytes, 4 is 4096; 0 is no limit */
+static size_t record_max(const struct ktls_conn *c)
+{
+	const SSL_SESSION *s = SSL_get_session(c->ssl);
+	const uint8_t code = s ? SSL_SESSION_get_max_fragment_length(s) : 0;
+
+	return code >= 1 && code <= 4 ? (size_t)256 << code : KTLS__RECORD_MAX;
+}
+
+static int install(struct ktls_conn *c, int dir,
+		   const struct ktls__protection *p)
+{
+	struct ktls__half *h = ktls__half(c, dir);
+	uint8_t info[KTLS__CRYPTO_INFO_MAX];
+	size_t size;
+	int r = attach(c);
+
+	if (r < 0)
+		return refuse(h, ulp_reason(-r), "setsockopt(TCP_ULP)", -r);
+	if (dir == KTLS_TX) {
+		r = ktls__account_start(c, h->track.seq);
+		if (r < 0)
+			return refuse(h, KTLS_REASON_SYSTEM,
+				      "getsockopt(TCP_INFO)", -r);
+	}
+	size = ktls__cipher_pack(p->cipher, p->version, &p->keys, h->track.seq,
+				 info);
+	/* The point of no return: nothing below may fail. */
+	r = ktls__sys_setsockopt(
+		c->fd, KTLS__SOL_TLS,
+		dir == KTLS_TX ? KTLS__TLS_TX : KTLS__TLS_RX, info,
+		(socklen_t)size);
+	explicit_bzero(info, sizeof(info));
+	if (r < 0)
+		/* tls_sw.c: ENOENT is a missing crypto module */
+		return refuse(h,
+			      r == -EINVAL || r == -ENOENT ?
+				      KTLS_REASON_CIPHER_KERNEL :
+			      r == -ENOPROTOOPT ? KTLS_REASON_NO_KERNEL :
+						  KTLS_REASON_SYSTEM,
+			      dir == KTLS_TX ? "setsockopt(TLS_TX)" :
+					       "setsockopt(TLS_RX)",
+			      -r);
+	h->mode = KTLS_MODE_KERNEL;
+	h->installed = h->generation;
+	if (dir == KTLS_TX)
+		c->record_max = record_max(c);
+	h->reason = KTLS_REASON_NONE;
+	h->call = NULL;
+	h->sys_errno = 0;
+	h->settled = true;
+	h->wanted = false;
+	ktls__buf_free(&h->track.last);
+	h->track.kept = false;
+	/* what OpenSSL still writes is translated record by record */
+	h->track.keep_all = dir == KTLS_TX;
+	return 0;
+}
+
+int ktls__offload(struct ktls_conn *c, int dir)
+{
+	struct ktls__half *h = ktls__half(c, dir);
+	struct ktls__protection p;
+	uint32_t reason;
+	int r;
+
+	if (h->mode == KTLS_MODE_KERNEL)
+		return 0;
+	if (dir == KTLS_TX) {
+		r = ktls__flush(c);
+		if (r == -EAGAIN)
+			return defer(c, h, POLLOUT);
+		if (r < 0)
+			return r;
+	} else if (!ktls__track_aligned(&h->track)) {
+		return defer(c, h, POLLIN);
+	}
+	reason = prepare(c, dir, &p);
+	if (reason == KTLS_REASON_PENDING) {
+		h->track.keep_all = true;
+		explicit_bzero(&p, sizeof(p));
+		return defer(c, h, dir == KTLS_TX ? POLLOUT : POLLIN);
+	}
+	r = reason == KTLS_REASON_NONE ? install(c, dir, &p) :
+					 refuse(h, reason, NULL, 0);
+	explicit_bzero(&p, sizeof(p));
+	return r;
+}
+
+/* KTLS_AUTO goes by cost. */
+static bool worth_it(const struct ktls_conn *c, int dir)
+{
+	/*
+	 * Receiving TLS 1.3 in the kernel costs more than in user space: the
+	 * inner content type makes it decrypt to a buffer of its own and
+	 * copy (net/tls/tls_sw.c, tls_sw_recvmsg(), zc_capable).
+	 */
+	return dir == KTLS_TX || SSL_version(c->ssl) == KTLS__TLS12;
+}
+
+int ktls__offload_auto(struct ktls_conn *c, int dir, uint64_t n)
+{
+	struct ktls__half *h = ktls__half(c, dir);
+	int r;
+
+	if (h->settled)
+		return 0;
+	if (!h->wanted && (c->policy.offload_after > h->bytes &&
+			   n < c->policy.offload_after - h->bytes))
+		return 0;
+	if (!h->wanted && !worth_it(c, dir)) {
+		refuse(h, KTLS_REASON_COST, NULL, 0);
+		return 0;
+	}
+	r = ktls__offload(c, dir);
+	/* a direction that waits for a whole record goes on in user space */
+	if (r == -EAGAIN && c->out.len == 0)
+		return 0;
+	return r == -ENOTSUP ? 0 : r;
+}
+
+static int start(struct ktls_conn *c, int dir)
+{
+	struct ktls__half *h = ktls__half(c, dir);
+	int r;
+
+	h->track.keep_all = false;
+	h->reason = KTLS_REASON_DEFERRED;
+	if (h->asked == KTLS_OFF) {
+		refuse(h, KTLS_REASON_POLICY, NULL, 0);
+		return 0;
+	}
+	if (h->asked == KTLS_AUTO)
+		return c->policy.offload_after == 0 ?
+			       ktls__offload_auto(c, dir, 0) :
+			       0;
+	r = ktls__offload(c, dir);
+	if (r == -ENOTSUP) {
+		c->refused = true;
+		ktls__error_set(&c->error, ENOTSUP,
+				h->call ? h->call : "ktls_handshake",
+				h->sys_errno, 0,
+				ktls_reason_str((enum ktls_reason)h->reason));
+	}
+	return r;
+}
+
+int ktls__offload_start(struct ktls_conn *c)
+{
+	/* both, so that each direction has its reason */
+	const int tx = start(c, KTLS_TX), rx = start(c, KTLS_RX);
+
+	return tx < 0 ? tx : rx;
+}

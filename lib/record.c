@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One typed record out, or records in, with the ancillary data of
+ * Documentation/networking/tls.rst. Never a plain read on such a socket: it
+ * fails with EIO as soon as a control record is next.
+ */
+#include "record.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "compat.h"
+#include "sys.h"
+
+union control {
+	struct cmsghdr align;
+	char buf[CMSG_SPACE(sizeof(uint8_t))];
+};
+
+ssize_t ktls__record_send(int fd, uint8_t type, const void *buf, size_t len)
+{
+	/* msghdr has no const; sendmsg() does not write through it */
+	struct iovec iov = {(void *)(uintptr_t)buf, len};
+	union control control = {.buf = {0}};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = KTLS__SOL_TLS;
+	c->cmsg_type = KTLS__SET_RECORD_TYPE;
+	c->cmsg_len = CMSG_LEN(sizeof(type));
+	*CMSG_DATA(c) = type;
+	return ktls__sys_sendmsg(fd, &msg);
+}
+
+ssize_t ktls__record_recv(int fd, void *buf, size_t len,
+			  struct ktls__record_in *in)
+{
+	struct iovec iov = {buf, len};
+	union control control = {.buf = {0}};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.buf,
+		.msg_controllen = sizeof(control.buf),
+	};
+	ssize_t n;
+	struct cmsghdr *c;
+
+	n = ktls__sys_recvmsg(fd, &msg);
+	if (n < 0)
+		return n;
+	c = CMSG_FIRSTHDR(&msg);
+	/* at the end of the stream there is no record to have a type */
+	if (n == 0 && !c)
+		return 0;
+	if ((msg.msg_flags & MSG_CTRUNC) || !c ||
+	    c->cmsg_level != KTLS__SOL_TLS ||
+	    c->cmsg_type != KTLS__GET_RECORD_TYPE ||
+	    c->cmsg_len != CMSG_LEN(sizeof(in->type)))
+		return -EPROTO;
+	in->type = *CMSG_DATA(c);
+	in->end = (msg.msg_flags & MSG_EOR) != 0;
+	/* RFC 8446 section 5.4: only application data may be empty */
+	if (n == 0)
+		return in->type == KTLS__APPLICATION_DATA ? -EINTR : -EPROTO;
+	return n;
+}

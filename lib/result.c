@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From what OpenSSL and the socket said to what the caller is told. Every
+ * failure passes here, so that it has one meaning and one record.
+ */
+#include "result.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/time.h>
+
+#include <openssl/err.h>
+
+#include "bio.h"
+#include "sys.h"
+
+int ktls__fail(struct ktls_conn *c, int code, const char *call, int sys_errno)
+{
+	if (code == EAGAIN || code == EINTR)
+		return -code;
+	if (ktls__error_is_fatal(code))
+		c->dead = code;
+	return ktls__error_set(&c->error, code, call, sys_errno, 0, NULL);
+}
+
+int ktls__fail_tx(struct ktls_conn *c, int code, const char *call)
+{
+	if (code == EAGAIN || code == EINTR)
+		return -code;
+	if (ktls__error_is_fatal(code))
+		c->tx_dead = code;
+	return ktls__error_set(&c->error, code, call, code, 0, NULL);
+}
+
+int ktls__again(struct ktls_conn *c, short events)
+{
+	c->wants = events;
+	return -EAGAIN;
+}
+
+static int openssl_failed(struct ktls_conn *c, const char *call)
+{
+	const unsigned long e = ERR_peek_error();
+	const int reason = ERR_GET_REASON(e);
+	char text[120] = "no error in OpenSSL's queue";
+
+	if (e)
+		ERR_error_string_n(e, text, sizeof(text));
+	ERR_clear_error();
+	c->dead = EPROTO;
+	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
+	    reason == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC)
+		c->dead = EBADMSG;
+	return ktls__error_set(&c->error, c->dead, call, 0, e, text);
+}
+
+int ktls__truncated(struct ktls_conn *c)
+{
+	/* not fatal: a peer that shut down its sending side may still read */
+	return ktls__error_set(&c->error, ECONNABORTED, "recv", 0, 0,
+			       "the peer closed TCP without close_notify");
+}
+
+int ktls__ssl_result(struct ktls_conn *c, int r, const char *call)
+{
+	const int e = SSL_get_error(c->ssl, r);
+
+	if (c->bio_rx_errno)
+		return ktls__fail(c, c->bio_rx_errno, "recv", c->bio_rx_errno);
+	if (c->bio_tx_errno)
+		ktls__fail_tx(c, c->bio_tx_errno, "send");
+	switch (e) {
+	case SSL_ERROR_ZERO_RETURN:
+		c->closed = true;
+		return 0;
+	case SSL_ERROR_WANT_READ:
+		return c->eof ? ktls__truncated(c) : ktls__again(c, POLLIN);
+	case SSL_ERROR_WANT_WRITE:
+		if (c->bio_tx_errno)
+			return -c->bio_tx_errno;
+		return ktls__again(c, POLLOUT);
+	case SSL_ERROR_SYSCALL:
+	case SSL_ERROR_SSL:
+		return openssl_failed(c, call);
+	default:
+		/* a callback of the caller's suspends OpenSSL */
+		return ktls__again(c, 0);
+	}
+}
+
+static int timeout_of(struct ktls_conn *c)
+{
+	struct timeval tv = {0, 0};
+	socklen_t len = sizeof(tv);
+	const int name = (c->wants & POLLOUT) ? SO_SNDTIMEO : SO_RCVTIMEO;
+	int64_t ms;
+
+	if (ktls__sys_getsockopt(c->fd, SOL_SOCKET, name, &tv, &len) < 0)
+		return -1;
+	ms = (int64_t)tv.tv_sec * 1000 + (tv.tv_usec + 999) / 1000;
+	if (ms == 0)
+		return -1;
+	return ms > 0x7fffffff ? 0x7fffffff : (int)ms;
+}
+
+bool ktls__retry(struct ktls_conn *c, ssize_t *r)
+{
+	int ready;
+
+	if (*r != -EAGAIN || !c->restore_fl || c->wants == 0)
+		return false;
+	ready = ktls__sys_poll(c->fd, (short)ktls_wants(c), timeout_of(c));
+	if (ready > 0)
+		return true;
+	if (ready < 0)
+		*r = ktls__fail(c, -ready, "poll", -ready);
+	return false;
+}
+
+int ktls__flush(struct ktls_conn *c)
+{
+	int r;
+
+	if (c->out.len == 0)
+		return 0;
+	r = ktls__out_flush(c);
+	if (r == -EAGAIN)
+		return ktls__again(c, POLLOUT);
+	return r < 0 ? ktls__fail_tx(c, -r, "send") : 0;
+}
+
+void ktls__send_alert(struct ktls_conn *c, uint8_t description)
+{
+	const uint8_t alert[2] = {KTLS__FATAL, description};
+
+	if (c->tx.mode != KTLS_MODE_KERNEL)
+		return;
+	if (!ktls__out_control(c, KTLS__ALERT, alert, sizeof(alert)))
+		return;
+	c->error.alert_sent = description;
+	(void)ktls__out_flush(c);
+}
+
+int ktls__check_rekey(struct ktls_conn *c)
+{
+	const bool tx = c->tx.mode == KTLS_MODE_KERNEL;
+	const bool rx = c->rx.mode == KTLS_MODE_KERNEL;
+	int r;
+
+	if ((!tx || (c->tx.generation == c->tx.installed &&
+		     SSL_get_key_update_type(c->ssl) == SSL_KEY_UPDATE_NONE)) &&
+	    (!rx || c->rx.generation == c->rx.installed))
+		return 0;
+	c->dead = EKEYEXPIRED;
+	r = ktls__error_set(&c->error, EKEYEXPIRED, "KeyUpdate", 0, 0,
+			    "the keys in the kernel cannot be changed");
+	ktls__send_alert(c, KTLS__INTERNAL_ERROR);
+	return r;
+}
+
+int ktls__ready(const struct ktls_conn *c, int dir)
+{
+	if (c->dead)
+		return -c->dead;
+	if (c->tx_dead && dir == KTLS_TX)
+		return -c->tx_dead;
+	if (c->refused)
+		return -ENOTSUP;
+	return c->handshaken ? 0 : -ENOTCONN;
+}
+
+ssize_t ktls__return(ssize_t r)
+{
+	if (r >= 0)
+		return r;
+	errno = (int)-r;
+	return -1;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* What a failure means for the connection, and how a blocking call waits. */
+#ifndef KTLS_RESULT_H
+#define KTLS_RESULT_H
+
+#include "state.h"
+
+/*
+ * Records that call failed with errno code because of sys_errno (0: none);
+ * returns -code. After a fatal one (ktls__error_is_fatal) every later call
+ * fails alike; EAGAIN and EINTR are not recorded.
+ */
+int ktls__fail(struct ktls_conn *c, int code, const char *call, int sys_errno);
+/* The same for a socket that takes no more: what was received can be read. */
+int ktls__fail_tx(struct ktls_conn *c, int code, const char *call);
+
+/* -ECONNABORTED: FIN without close_notify, RFC 8446 section 6.1. */
+int ktls__truncated(struct ktls_conn *c);
+
+/* -EAGAIN, noting what the caller has to poll for. */
+int ktls__again(struct ktls_conn *c, short events);
+
+/*
+ * The meaning of an SSL_* call's result r that was not success: 0 after the
+ * peer's close_notify, else -errno.
+ */
+int ktls__ssl_result(struct ktls_conn *c, int r, const char *call);
+
+/*
+ * True when *r is -EAGAIN, the caller's socket is a blocking one and it is
+ * time to try again. *r is -EAGAIN still when SO_RCVTIMEO or SO_SNDTIMEO ran
+ * out, and -EINTR when a signal came.
+ */
+bool ktls__retry(struct ktls_conn *c, ssize_t *r);
+
+/* Sends what waits in c->out; 0, -EAGAIN (wants noted), or the failure. */
+int ktls__flush(struct ktls_conn *c);
+
+/* Sends a fatal alert where TX is in the kernel, as far as it can go now. */
+void ktls__send_alert(struct ktls_conn *c, uint8_t description);
+
+/*
+ * A TLS 1.3 KeyUpdate for a direction that the kernel has: -EKEYEXPIRED, with
+ * an alert to the peer; 0 when there was none.
+ */
+int ktls__check_rekey(struct ktls_conn *c);
+
+/* 0 when application data may flow in this direction, else -errno. */
+int ktls__ready(const struct ktls_conn *c, int dir);
+
+/* The public result: r, or -1 with errno. */
+ssize_t ktls__return(ssize_t r);
+
+#endif

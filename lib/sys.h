@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam: every system call of the library goes through these functions and
+ * no other file makes one. They return what the call returns, or -errno.
+ * Unit tests replace this one object by a model of the kernel.
+ */
+#ifndef KTLS_SYS_H
+#define KTLS_SYS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+int ktls__sys_setsockopt(int fd, int level, int name, const void *val,
+			 socklen_t len);
+int ktls__sys_getsockopt(int fd, int level, int name, void *val,
+			 socklen_t *len);
+ssize_t ktls__sys_send(int fd, const void *buf, size_t len);
+ssize_t ktls__sys_recv(int fd, void *buf, size_t len);
+ssize_t ktls__sys_sendmsg(int fd, const struct msghdr *msg);
+ssize_t ktls__sys_recvmsg(int fd, struct msghdr *msg);
+ssize_t ktls__sys_sendfile(int fd, int in_fd, off_t *offset, size_t count);
+int ktls__sys_getfl(int fd);
+int ktls__sys_setfl(int fd, int flags);
+int ktls__sys_shutdown_wr(int fd);
+int ktls__sys_close(int fd);
+
+/* revents, 0 after timeout_ms (-1: none), -EINTR when a signal came */
+int ktls__sys_poll(int fd, short events, int timeout_ms);
+/* milliseconds of a clock that never goes back */
+int64_t ktls__sys_now(void);
+
+/* files that are sent */
+ssize_t ktls__sys_pread(int fd, void *buf, size_t len, off_t offset);
+off_t ktls__sys_lseek(int fd, off_t offset, int whence);
+int ktls__sys_fstat(int fd, struct stat *st);
+
+/*
+ * sendfile(2) has no MSG_NOSIGNAL: between these two calls SIGPIPE is blocked
+ * in this thread, and one that came meanwhile is taken away by the second.
+ */
+struct ktls__sigpipe {
+	sigset_t old;
+	bool pending;
+	bool blocked;
+};
+void ktls__sys_sigpipe_block(struct ktls__sigpipe *s);
+void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s);
+
+#endif

@@ -17,10 +17,7 @@
 #include "sys.h"
 
 /* include/net/tcp_states.h */
-enum {
-	ESTABLISHED = 1,
-	CLOSE_WAIT = 8
-};
+enum { ESTABLISHED = 1, CLOSE_WAIT = 8 };
 
 static int handed(const struct ktls_conn *c, uint64_t *bytes)
 {
@@ -29,8 +26,7 @@ static int handed(const struct ktls_conn *c, uint64_t *bytes)
 	int r;
 
 	memset(&info, 0, sizeof(info));
-	r = ktls__sys_getsockopt(c->fd, IPPROTO_TCP, KTLS__TCP_INFO, &info,
-				 &len);
+	r = ktls__sys_getsockopt(c->fd, IPPROTO_TCP, KTLS__TCP_INFO, &info, &len);
 	if (r < 0)
 		return r;
 	/* tcpi_bytes_retrans is there since Linux 4.19 */
@@ -69,8 +65,7 @@ int64_t ktls__account_unsent(const struct ktls_conn *c)
 		return -EINVAL;
 	/* the number first: a record made in between only adds to the rest */
 	len = cipher->info_size;
-	r = ktls__sys_getsockopt(c->fd, KTLS__SOL_TLS, KTLS__TLS_TX, info,
-				 &len);
+	r = ktls__sys_getsockopt(c->fd, KTLS__SOL_TLS, KTLS__TLS_TX, info, &len);
 	records = r < 0 ? 0 : ktls__cipher_unpack_seq(cipher, info) - c->seq0;
 	explicit_bzero(info, sizeof(info));
 	if (r == 0)

@@ -14,10 +14,7 @@
 
 #include "compat.h"
 
-enum {
-	AAD_MAX = 13,
-	EXPLICIT = 8
-};
+enum { AAD_MAX = 13, EXPLICIT = 8 };
 
 static void put64(uint8_t *p, uint64_t v)
 {
@@ -68,8 +65,7 @@ static int crypt_record(const struct ktls__protection *p, int encrypt,
 
 	if (!ctx || !EVP_CipherInit_ex(ctx, cipher, NULL, NULL, NULL, encrypt))
 		goto out;
-	if (EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, KTLS__IV, NULL) <=
-	    0)
+	if (EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, KTLS__IV, NULL) <= 0)
 		goto out;
 	/* CCM wants the tag's length before the key, and all lengths ahead */
 	if ((!encrypt || ccm) &&
@@ -91,8 +87,8 @@ static int crypt_record(const struct ktls__protection *p, int encrypt,
 		r = encrypt ? -EIO : -EBADMSG;
 		goto out;
 	}
-	if (encrypt && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG,
-					   KTLS__TAG, tag) <= 0)
+	if (encrypt &&
+	    EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, KTLS__TAG, tag) <= 0)
 		goto out;
 	r = 0;
 out:
@@ -137,8 +133,7 @@ ssize_t ktls__aead_open(const struct ktls__protection *p, uint64_t seq,
 }
 
 ssize_t ktls__aead_seal(const struct ktls__protection *p, uint64_t seq,
-			uint8_t type, const uint8_t *in, size_t len,
-			uint8_t *out)
+			uint8_t type, const uint8_t *in, size_t len, uint8_t *out)
 {
 	const bool tls13 = p->version == KTLS__TLS13;
 	const size_t total = len + ktls__cipher_overhead(p->cipher, p->version);

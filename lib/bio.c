@@ -280,8 +280,7 @@ static int bio_read(BIO *bio, char *buf, int len)
 	return -1;
 }
 
-int ktls__bio_feed(struct ktls_conn *c, uint8_t type, const uint8_t *p,
-		   size_t n)
+int ktls__bio_feed(struct ktls_conn *c, uint8_t type, const uint8_t *p, size_t n)
 {
 	struct ktls__protection prot;
 	uint8_t *to = ktls__buf_room(&c->feed, n + KTLS__EXPANSION_MAX);
@@ -338,8 +337,7 @@ static void make_method(void)
 	if (!m)
 		return;
 	if (!BIO_meth_set_write(m, bio_write) ||
-	    !BIO_meth_set_read(m, bio_read) ||
-	    !BIO_meth_set_ctrl(m, bio_ctrl) ||
+	    !BIO_meth_set_read(m, bio_read) || !BIO_meth_set_ctrl(m, bio_ctrl) ||
 	    !BIO_meth_set_create(m, bio_create)) {
 		BIO_meth_free(m);
 		return;

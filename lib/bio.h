@@ -32,7 +32,6 @@ bool ktls__out_control(struct ktls_conn *c, uint8_t type, const uint8_t *p,
  * Gives OpenSSL a control record that the kernel has decrypted: encrypts it
  * again with OpenSSL's own record number. 0 or -errno.
  */
-int ktls__bio_feed(struct ktls_conn *c, uint8_t type, const uint8_t *p,
-		   size_t n);
+int ktls__bio_feed(struct ktls_conn *c, uint8_t type, const uint8_t *p, size_t n);
 
 #endif

@@ -50,8 +50,7 @@ static inline uint8_t *ktls__buf_room(struct ktls__buf *b, size_t n)
 	return b->p + b->len;
 }
 
-static inline bool ktls__buf_append(struct ktls__buf *b, const void *p,
-				    size_t n)
+static inline bool ktls__buf_append(struct ktls__buf *b, const void *p, size_t n)
 {
 	uint8_t *to = ktls__buf_room(b, n);
 

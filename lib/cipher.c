@@ -16,13 +16,9 @@
  * include/uapi/linux/tls.h: version and cipher, 2 bytes each in host order,
  * then iv, key, salt and the record sequence number, big-endian, unpadded.
  */
-enum {
-	INFO_HEAD = 4,
-	SEQ = 8
-};
+enum { INFO_HEAD = 4, SEQ = 8 };
 
-#define SIZE(key, salt)                                                        \
-	(INFO_HEAD + (KTLS__IV - (salt)) + (key) + (salt) + SEQ)
+#define SIZE(key, salt) (INFO_HEAD + (KTLS__IV - (salt)) + (key) + (salt) + SEQ)
 #define ROW(name_, id_, key_, salt_)                                           \
 	.name = (name_), .id = (id_), .key = (key_), .salt = (salt_),          \
 	.info_size = SIZE(key_, salt_)
@@ -51,10 +47,8 @@ static_assert(TLS_CIPHER_AES_GCM_128 == 51 && TLS_CIPHER_AES_GCM_256 == 52 &&
 		      TLS_CIPHER_CHACHA20_POLY1305 == 54,
 	      "cipher numbers");
 static_assert(sizeof(struct tls12_crypto_info_aes_gcm_128) == SIZE(16, 4) &&
-		      sizeof(struct tls12_crypto_info_aes_gcm_256) ==
-			      SIZE(32, 4) &&
-		      sizeof(struct tls12_crypto_info_aes_ccm_128) ==
-			      SIZE(16, 4) &&
+		      sizeof(struct tls12_crypto_info_aes_gcm_256) == SIZE(32, 4) &&
+		      sizeof(struct tls12_crypto_info_aes_ccm_128) == SIZE(16, 4) &&
 		      sizeof(struct tls12_crypto_info_chacha20_poly1305) ==
 			      SIZE(32, 0),
 	      "crypto_info sizes");
@@ -68,8 +62,7 @@ static_assert(TLS_CIPHER_SM4_GCM == 55 && TLS_CIPHER_SM4_CCM == 56 &&
 static_assert(TLS_CIPHER_ARIA_GCM_128 == 57 && TLS_CIPHER_ARIA_GCM_256 == 58 &&
 		      sizeof(struct tls12_crypto_info_aria_gcm_128) ==
 			      SIZE(16, 4) &&
-		      sizeof(struct tls12_crypto_info_aria_gcm_256) ==
-			      SIZE(32, 4),
+		      sizeof(struct tls12_crypto_info_aria_gcm_256) == SIZE(32, 4),
 	      "ARIA");
 #endif
 
@@ -94,8 +87,7 @@ bool ktls__cipher_explicit_nonce(const struct ktls__cipher *c,
 	return version == KTLS__TLS12 && c->salt != 0;
 }
 
-size_t ktls__cipher_overhead(const struct ktls__cipher *c,
-			     unsigned int version)
+size_t ktls__cipher_overhead(const struct ktls__cipher *c, unsigned int version)
 {
 	size_t n = KTLS__HEADER + KTLS__TAG;
 
@@ -127,8 +119,7 @@ size_t ktls__cipher_pack(const struct ktls__cipher *c, unsigned int version,
 	return c->info_size;
 }
 
-uint64_t ktls__cipher_unpack_seq(const struct ktls__cipher *c,
-				 const uint8_t *info)
+uint64_t ktls__cipher_unpack_seq(const struct ktls__cipher *c, const uint8_t *info)
 {
 	const uint8_t *p = info + c->info_size - SEQ;
 	uint64_t seq = 0;

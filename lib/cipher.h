@@ -7,11 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum {
-	KTLS__KEY_MAX = 32,
-	KTLS__IV = 12,
-	KTLS__CRYPTO_INFO_MAX = 56
-};
+enum { KTLS__KEY_MAX = 32, KTLS__IV = 12, KTLS__CRYPTO_INFO_MAX = 56 };
 
 struct ktls__cipher {
 	const char *name;   /* libcrypto's name of the AEAD */
@@ -42,8 +38,7 @@ const struct ktls__cipher *ktls__cipher_at(size_t i);
 bool ktls__cipher_explicit_nonce(const struct ktls__cipher *c,
 				 unsigned int version);
 /* Bytes that a record is longer on the wire than its plaintext. */
-size_t ktls__cipher_overhead(const struct ktls__cipher *c,
-			     unsigned int version);
+size_t ktls__cipher_overhead(const struct ktls__cipher *c, unsigned int version);
 
 /*
  * Writes struct tls12_crypto_info_* of this cipher to out; returns its size.

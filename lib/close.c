@@ -148,8 +148,7 @@ static int timed_out(struct ktls_conn *c)
 	int64_t unsent = ktls__account_unsent(c);
 
 	c->error.unsent = unsent > 0 ? (uint64_t)unsent : 0;
-	return ktls__error_set(&c->error, ETIMEDOUT, "ktls_shutdown", 0, 0,
-			       NULL);
+	return ktls__error_set(&c->error, ETIMEDOUT, "ktls_shutdown", 0, 0, NULL);
 }
 
 static void wait_a_little(struct ktls_conn *c, int64_t left, int *timer)

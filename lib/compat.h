@@ -18,16 +18,10 @@
 /* include/linux/socket.h, include/uapi/linux/tls.h */
 #define KTLS__SOL_TLS 282
 
-enum {
-	KTLS__TLS_TX = 1,
-	KTLS__TLS_RX = 2
-};
+enum { KTLS__TLS_TX = 1, KTLS__TLS_RX = 2 };
 
 /* ancillary data of level SOL_TLS: one byte, the TLS ContentType */
-enum {
-	KTLS__SET_RECORD_TYPE = 1,
-	KTLS__GET_RECORD_TYPE = 2
-};
+enum { KTLS__SET_RECORD_TYPE = 1, KTLS__GET_RECORD_TYPE = 2 };
 
 /* RFC 8446 section 5.1, ContentType */
 enum {

@@ -15,9 +15,13 @@
 
 static int check_ssl(SSL *ssl)
 {
+	const struct ktls_conn *other = SSL_get_ex_data(ssl, ktls__ssl_index());
+
 	if (SSL_is_dtls(ssl))
 		return -EPROTOTYPE;
-	return SSL_in_before(ssl) ? 0 : -EALREADY;
+	if (!SSL_in_before(ssl) || (other && other->ssl == ssl))
+		return -EALREADY;
+	return 0;
 }
 
 static int check_fd(int fd, bool *tcp)
@@ -75,6 +79,8 @@ static int init(struct ktls_conn *c, SSL *ssl, int fd,
 
 	ktls__error_init(&c->error);
 	c->fd = fd;
+	if (ktls__ssl_index() < 0)
+		return -ENOMEM;
 	r = ktls__policy_read(policy, &c->policy);
 	if (r == 0)
 		r = check_ssl(ssl);
@@ -87,8 +93,7 @@ static int init(struct ktls_conn *c, SSL *ssl, int fd,
 	half_init(&c->tx, c->policy.tx);
 	half_init(&c->rx, c->policy.rx);
 	c->bio = ktls__bio_new(c);
-	if (!c->bio || ktls__ssl_index() < 0 ||
-	    !SSL_set_ex_data(ssl, ktls__ssl_index(), c))
+	if (!c->bio || !SSL_set_ex_data(ssl, ktls__ssl_index(), c))
 		return -ENOMEM;
 	fl = ktls__sys_getfl(fd);
 	r = fl < 0 ? fl : 0;
@@ -104,8 +109,7 @@ static int init(struct ktls_conn *c, SSL *ssl, int fd,
 	return 0;
 }
 
-struct ktls_conn *ktls_conn_new(SSL *ssl, int fd,
-				const struct ktls_policy *policy)
+struct ktls_conn *ktls_conn_new(SSL *ssl, int fd, const struct ktls_policy *policy)
 {
 	struct ktls_conn *c;
 	int r;

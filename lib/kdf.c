@@ -28,8 +28,7 @@ static int derive(const char *name, const OSSL_PARAM *params, uint8_t *out,
 /* OSSL_PARAM has no const; libcrypto does not write to input parameters. */
 static OSSL_PARAM octets(const char *key, const void *p, size_t len)
 {
-	return OSSL_PARAM_construct_octet_string(key, (void *)(uintptr_t)p,
-						 len);
+	return OSSL_PARAM_construct_octet_string(key, (void *)(uintptr_t)p, len);
 }
 
 static OSSL_PARAM text(const char *key, const char *s)
@@ -82,8 +81,7 @@ int ktls__kdf_tls12(const struct ktls__cipher *c, const char *digest,
 	/* AEAD ciphers have no MAC keys: two keys, then two implicit IVs */
 	const size_t iv = c->salt ? c->salt : KTLS__IV;
 	uint8_t block[2 * (KTLS__KEY_MAX + KTLS__IV)], *p = block;
-	int r = derive(OSSL_KDF_NAME_TLS1_PRF, params, block,
-		       2 * (c->key + iv));
+	int r = derive(OSSL_KDF_NAME_TLS1_PRF, params, block, 2 * (c->key + iv));
 
 	memset(client, 0, sizeof(*client));
 	memset(server, 0, sizeof(*server));

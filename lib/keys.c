@@ -79,11 +79,13 @@ static void keylog(const SSL *ssl, const char *line)
 	static const char client[] = "CLIENT_TRAFFIC_SECRET_";
 	static const char server[] = "SERVER_TRAFFIC_SECRET_";
 	struct ktls_conn *c = SSL_get_ex_data(ssl, ssl_index);
-	SSL_CTX_keylog_cb_func next = (SSL_CTX_keylog_cb_func)SSL_CTX_get_ex_data(
-		SSL_get_SSL_CTX(ssl), ctx_index);
+	SSL_CTX_keylog_cb_func next =
+		(SSL_CTX_keylog_cb_func)SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl),
+							    ctx_index);
 	const char *secret = strrchr(line, ' ');
 
-	if (c && secret) {
+	/* SSL_dup() copies the pointer too: only our own SSL counts */
+	if (c && c->ssl == ssl && secret) {
 		if (strncmp(line, client, sizeof(client) - 1) == 0)
 			new_secret(c, false, secret + 1);
 		else if (strncmp(line, server, sizeof(server) - 1) == 0)
@@ -125,8 +127,7 @@ uint32_t ktls__keys_cipher(const struct ktls_conn *c,
 		return KTLS_REASON_VERSION;
 	if (!suite)
 		return KTLS_REASON_CIPHER;
-	*cipher = ktls__cipher_find(
-		OBJ_nid2ln(SSL_CIPHER_get_cipher_nid(suite)));
+	*cipher = ktls__cipher_find(OBJ_nid2ln(SSL_CIPHER_get_cipher_nid(suite)));
 	name = SSL_CIPHER_get_name(suite);
 	/* the 8-byte tag of CCM_8 suites: same AEAD, unknown to the kernel */
 	if (!*cipher || strstr(name, "CCM8") || strstr(name, "CCM_8"))
@@ -142,8 +143,7 @@ static uint32_t derive_tls12(struct ktls_conn *c, int dir, const char *digest,
 	SSL_SESSION *session = SSL_get_session(c->ssl);
 	struct ktls__tls12_secret s;
 	struct ktls__keys client, server;
-	const bool of_server = (dir == KTLS_TX) ==
-			       (SSL_is_server(c->ssl) != 0);
+	const bool of_server = (dir == KTLS_TX) == (SSL_is_server(c->ssl) != 0);
 	uint32_t reason = KTLS_REASON_KEYS;
 
 	if (session &&
@@ -152,8 +152,8 @@ static uint32_t derive_tls12(struct ktls_conn *c, int dir, const char *digest,
 		SSL_get_client_random(c->ssl, s.client_random, KTLS__RANDOM);
 		SSL_get_server_random(c->ssl, s.server_random, KTLS__RANDOM);
 		reason = KTLS_REASON_OPENSSL;
-		if (ktls__kdf_tls12(out->cipher, digest, &s, &client,
-				    &server) == 0) {
+		if (ktls__kdf_tls12(out->cipher, digest, &s, &client, &server) ==
+		    0) {
 			out->keys = of_server ? server : client;
 			reason = KTLS_REASON_NONE;
 		}

@@ -51,12 +51,20 @@ static uint32_t ulp_reason(int e)
 static int attach(struct ktls_conn *c)
 {
 	static const char name[] = "tls";
+	char found[16] = "";
+	socklen_t len = sizeof(found) - 1;
 	int r;
 
 	if (c->ulp)
 		return 0;
 	r = ktls__sys_setsockopt(c->fd, IPPROTO_TCP, KTLS__TCP_ULP, name,
 				 sizeof(name) - 1);
+	/* a caller that attached it at accept() time did right */
+	if (r == -EEXIST &&
+	    ktls__sys_getsockopt(c->fd, IPPROTO_TCP, KTLS__TCP_ULP, found,
+				 &len) == 0 &&
+	    strcmp(found, name) == 0)
+		r = 0;
 	c->ulp = r == 0;
 	return r;
 }
@@ -83,8 +91,7 @@ static uint32_t check_keys(struct ktls_conn *c, int dir,
 
 	if (t->seq == 0) {
 		/* TLS 1.2 always has a Finished to check */
-		return p->version == KTLS__TLS13 ? reason :
-						   KTLS_REASON_KEY_CHECK;
+		return p->version == KTLS__TLS13 ? reason : KTLS_REASON_KEY_CHECK;
 	}
 	if (!t->kept)
 		return KTLS_REASON_PENDING;
@@ -116,8 +123,7 @@ static void continue_nonce(struct ktls__protection *p,
 		;
 }
 
-static uint32_t prepare(struct ktls_conn *c, int dir,
-			struct ktls__protection *p)
+static uint32_t prepare(struct ktls_conn *c, int dir, struct ktls__protection *p)
 {
 	uint32_t reason;
 
@@ -147,8 +153,7 @@ static size_t record_max(const struct ktls_conn *c)
 	return code >= 1 && code <= 4 ? (size_t)256 << code : KTLS__RECORD_MAX;
 }
 
-static int install(struct ktls_conn *c, int dir,
-		   const struct ktls__protection *p)
+static int install(struct ktls_conn *c, int dir, const struct ktls__protection *p)
 {
 	struct ktls__half *h = ktls__half(c, dir);
 	uint8_t info[KTLS__CRYPTO_INFO_MAX];
@@ -166,20 +171,19 @@ static int install(struct ktls_conn *c, int dir,
 	size = ktls__cipher_pack(p->cipher, p->version, &p->keys, h->track.seq,
 				 info);
 	/* The point of no return: nothing below may fail. */
-	r = ktls__sys_setsockopt(
-		c->fd, KTLS__SOL_TLS,
-		dir == KTLS_TX ? KTLS__TLS_TX : KTLS__TLS_RX, info,
-		(socklen_t)size);
+	r = ktls__sys_setsockopt(c->fd, KTLS__SOL_TLS,
+				 dir == KTLS_TX ? KTLS__TLS_TX : KTLS__TLS_RX,
+				 info, (socklen_t)size);
 	explicit_bzero(info, sizeof(info));
 	if (r < 0)
 		/* tls_sw.c: ENOENT is a missing crypto module */
 		return refuse(h,
-			      r == -EINVAL || r == -ENOENT ?
-				      KTLS_REASON_CIPHER_KERNEL :
-			      r == -ENOPROTOOPT ? KTLS_REASON_NO_KERNEL :
-						  KTLS_REASON_SYSTEM,
-			      dir == KTLS_TX ? "setsockopt(TLS_TX)" :
-					       "setsockopt(TLS_RX)",
+			      r == -EINVAL || r == -ENOENT
+				      ? KTLS_REASON_CIPHER_KERNEL
+			      : r == -ENOPROTOOPT ? KTLS_REASON_NO_KERNEL
+						  : KTLS_REASON_SYSTEM,
+			      dir == KTLS_TX ? "setsockopt(TLS_TX)"
+					     : "setsockopt(TLS_RX)",
 			      -r);
 	h->mode = KTLS_MODE_KERNEL;
 	h->installed = h->generation;
@@ -221,8 +225,8 @@ int ktls__offload(struct ktls_conn *c, int dir)
 		explicit_bzero(&p, sizeof(p));
 		return defer(c, h, dir == KTLS_TX ? POLLOUT : POLLIN);
 	}
-	r = reason == KTLS_REASON_NONE ? install(c, dir, &p) :
-					 refuse(h, reason, NULL, 0);
+	r = reason == KTLS_REASON_NONE ? install(c, dir, &p)
+				       : refuse(h, reason, NULL, 0);
 	explicit_bzero(&p, sizeof(p));
 	return r;
 }
@@ -271,9 +275,9 @@ static int start(struct ktls_conn *c, int dir)
 		return 0;
 	}
 	if (h->asked == KTLS_AUTO)
-		return c->policy.offload_after == 0 ?
-			       ktls__offload_auto(c, dir, 0) :
-			       0;
+		return c->policy.offload_after == 0
+			       ? ktls__offload_auto(c, dir, 0)
+			       : 0;
 	r = ktls__offload(c, dir);
 	if (r == -ENOTSUP) {
 		c->refused = true;

@@ -14,9 +14,7 @@ static const struct ktls_policy defaults = {
 };
 
 /* the part that the first release had; older callers do not exist */
-enum {
-	OLDEST = sizeof(struct ktls_policy)
-};
+enum { OLDEST = sizeof(struct ktls_policy) };
 
 int ktls_policy_init(struct ktls_policy *policy, size_t size)
 {

@@ -84,9 +84,8 @@ static ssize_t digest_control(struct ktls_conn *c)
 }
 
 /* Gathers a control record; 0 when there may be more to read. */
-static ssize_t take_control(struct ktls_conn *c,
-			    const struct ktls__record_in *in, const void *p,
-			    size_t n)
+static ssize_t take_control(struct ktls_conn *c, const struct ktls__record_in *in,
+			    const void *p, size_t n)
 {
 	if ((c->control.len > 0 && in->type != c->control_type) ||
 	    c->control.len + n > KTLS__RECORD_MAX)

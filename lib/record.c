@@ -58,8 +58,7 @@ ssize_t ktls__record_recv(int fd, void *buf, size_t len,
 	/* at the end of the stream there is no record to have a type */
 	if (n == 0 && !c)
 		return 0;
-	if ((msg.msg_flags & MSG_CTRUNC) || !c ||
-	    c->cmsg_level != KTLS__SOL_TLS ||
+	if ((msg.msg_flags & MSG_CTRUNC) || !c || c->cmsg_level != KTLS__SOL_TLS ||
 	    c->cmsg_type != KTLS__GET_RECORD_TYPE ||
 	    c->cmsg_len != CMSG_LEN(sizeof(in->type)))
 		return -EPROTO;

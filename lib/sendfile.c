@@ -44,8 +44,7 @@ static ssize_t step_kernel(struct ktls_conn *c, const struct ktls__source *src,
 	if (n == -EINVAL || n == -ENOSYS || n == -EOPNOTSUPP)
 		return step_user(c, src, done, max);
 	if (n == -EIO)
-		return ktls__error_set(&c->error, EIO, "sendfile", EIO, 0,
-				       NULL);
+		return ktls__error_set(&c->error, EIO, "sendfile", EIO, 0, NULL);
 	if (n < 0)
 		return ktls__fail_tx(c, (int)-n, "sendfile");
 	ktls__kernel_took(c, (size_t)n);
@@ -55,8 +54,8 @@ static ssize_t step_kernel(struct ktls_conn *c, const struct ktls__source *src,
 static ssize_t step(struct ktls_conn *c, const struct ktls__source *src,
 		    size_t done, size_t max)
 {
-	return c->tx.mode == KTLS_MODE_KERNEL ? step_kernel(c, src, done, max) :
-						step_user(c, src, done, max);
+	return c->tx.mode == KTLS_MODE_KERNEL ? step_kernel(c, src, done, max)
+					      : step_user(c, src, done, max);
 }
 
 /* *count to what the file has; special files in /proc have a size of 0 */
@@ -83,8 +82,8 @@ static int check_file(int in_fd, off_t start, size_t *count)
 static ssize_t transmit(struct ktls_conn *c, const struct ktls__source *src,
 			size_t count)
 {
-	const size_t n = count < c->policy.budget ? count :
-						    (size_t)c->policy.budget;
+	const size_t n =
+		count < c->policy.budget ? count : (size_t)c->policy.budget;
 	struct ktls__sigpipe sigpipe;
 	ssize_t r;
 
@@ -94,8 +93,7 @@ static ssize_t transmit(struct ktls_conn *c, const struct ktls__source *src,
 	return r;
 }
 
-ssize_t ktls_sendfile(struct ktls_conn *c, int in_fd, off_t *offset,
-		      size_t count)
+ssize_t ktls_sendfile(struct ktls_conn *c, int in_fd, off_t *offset, size_t count)
 {
 	struct ktls__source src = {.step = step, .in_fd = in_fd};
 	ssize_t r;

@@ -17,13 +17,13 @@
 /* Follows the records of one direction as they pass through the BIO. */
 struct ktls__track {
 	uint8_t header[KTLS__HEADER];
-	size_t have;	  /* bytes of the header seen */
-	size_t left;	  /* bytes of the body still to come */
-	uint64_t seq;	  /* records seen under the present key */
+	size_t have;	       /* bytes of the header seen */
+	size_t left;	       /* bytes of the body still to come */
+	uint64_t seq;	       /* records seen under the present key */
 	struct ktls__buf last; /* the last record, where it was kept */
-	bool keeping;	  /* the present record is being kept */
-	bool kept;	  /* last is whole, and number seq - 1 */
-	bool keep_all;	  /* large records too */
+	bool keeping;	       /* the present record is being kept */
+	bool kept;	       /* last is whole, and number seq - 1 */
+	bool keep_all;	       /* large records too */
 };
 
 struct ktls__half {
@@ -86,9 +86,9 @@ struct ktls_conn {
 	bool disabled;	 /* KTLS_DISABLE=1 */
 	bool restore_fl; /* the fd was blocking; so are the calls */
 	bool handshaken;
-	bool refused;	 /* KTLS_REQUIRE failed */
-	bool eof;	 /* the peer closed TCP */
-	bool closed;	 /* the peer sent close_notify */
+	bool refused; /* KTLS_REQUIRE failed */
+	bool eof;     /* the peer closed TCP */
+	bool closed;  /* the peer sent close_notify */
 };
 
 /* The index under which the SSL knows its connection; -1: no memory. */

@@ -29,8 +29,7 @@ int ktls__sys_setsockopt(int fd, int level, int name, const void *val,
 	return (int)checked(setsockopt(fd, level, name, val, len));
 }
 
-int ktls__sys_getsockopt(int fd, int level, int name, void *val,
-			 socklen_t *len)
+int ktls__sys_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
 	return (int)checked(getsockopt(fd, level, name, val, len));
 }

@@ -16,8 +16,7 @@
 
 int ktls__sys_setsockopt(int fd, int level, int name, const void *val,
 			 socklen_t len);
-int ktls__sys_getsockopt(int fd, int level, int name, void *val,
-			 socklen_t *len);
+int ktls__sys_getsockopt(int fd, int level, int name, void *val, socklen_t *len);
 ssize_t ktls__sys_send(int fd, const void *buf, size_t len);
 ssize_t ktls__sys_recv(int fd, void *buf, size_t len);
 ssize_t ktls__sys_sendmsg(int fd, const struct msghdr *msg);

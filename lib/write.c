@@ -54,8 +54,8 @@ static ssize_t send_user(struct ktls_conn *c, const uint8_t *p, size_t n)
 
 ssize_t ktls__send(struct ktls_conn *c, const uint8_t *p, size_t n)
 {
-	return c->tx.mode == KTLS_MODE_KERNEL ? send_kernel(c, p, n) :
-						send_user(c, p, n);
+	return c->tx.mode == KTLS_MODE_KERNEL ? send_kernel(c, p, n)
+					      : send_user(c, p, n);
 }
 
 /*

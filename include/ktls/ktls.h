@@ -44,8 +44,8 @@ enum ktls_direction {
 
 /* What a policy says of the kernel in one direction. */
 enum ktls_use {
-	KTLS_AUTO = 0,   /* where it is possible and not dearer */
-	KTLS_OFF = 1,    /* never */
+	KTLS_AUTO = 0,	 /* where it is possible and not dearer */
+	KTLS_OFF = 1,	 /* never */
 	KTLS_REQUIRE = 2 /* always: ktls_handshake() fails with ENOTSUP else */
 };
 
@@ -89,48 +89,48 @@ enum ktls_reason {
  * the caller knows.
  */
 struct ktls_policy {
-	size_t size;	   /* sizeof(struct ktls_policy) */
-	uint32_t tx;	   /* enum ktls_use */
-	uint32_t rx;	   /* enum ktls_use */
+	size_t size;		/* sizeof(struct ktls_policy) */
+	uint32_t tx;		/* enum ktls_use */
+	uint32_t rx;		/* enum ktls_use */
 	uint64_t offload_after; /* AUTO: bytes; default 65536 */
-	uint64_t budget;   /* bytes of one ktls_sendfile(), default 2097152 */
+	uint64_t budget; /* bytes of one ktls_sendfile(), default 2097152 */
 };
 
 /* One direction of a connection, as ktls_get_info() finds it. */
 struct ktls_dir_info {
-	uint32_t mode;	    /* enum ktls_mode */
-	uint32_t reason;    /* enum ktls_reason */
-	uint32_t asked;	    /* enum ktls_use, from the policy */
-	int32_t sys_errno;  /* errno of the call that refused, or 0 */
-	const char *call;   /* the call that refused, or NULL; static */
-	uint64_t bytes;	    /* application bytes accepted, or delivered */
+	uint32_t mode;	       /* enum ktls_mode */
+	uint32_t reason;       /* enum ktls_reason */
+	uint32_t asked;	       /* enum ktls_use, from the policy */
+	int32_t sys_errno;     /* errno of the call that refused, or 0 */
+	const char *call;      /* the call that refused, or NULL; static */
+	uint64_t bytes;	       /* application bytes accepted, or delivered */
 	uint64_t kernel_bytes; /* of these, the ones the kernel took care of */
 	uint64_t reserved[4];
 };
 
 struct ktls_info {
-	size_t size;		 /* set by the caller, sizeof(struct ktls_info) */
-	uint32_t version;	 /* 0x0303 TLS 1.2, 0x0304 TLS 1.3, 0 none yet */
-	uint32_t cipher;	 /* IANA number of the cipher suite, or 0 */
+	size_t size;	  /* set by the caller, sizeof(struct ktls_info) */
+	uint32_t version; /* 0x0303 TLS 1.2, 0x0304 TLS 1.3, 0 none yet */
+	uint32_t cipher;  /* IANA number of the cipher suite, or 0 */
 	const char *cipher_name; /* IANA name, or NULL; static */
 	struct ktls_dir_info tx;
 	struct ktls_dir_info rx;
-	uint64_t offload_after;	 /* in effect */
-	uint64_t budget;	 /* in effect */
-	uint64_t unsent;	 /* wire bytes accepted, but not yet in TCP */
+	uint64_t offload_after; /* in effect */
+	uint64_t budget;	/* in effect */
+	uint64_t unsent;	/* wire bytes accepted, but not yet in TCP */
 };
 
 /* The last failure of a connection. EAGAIN is not a failure. */
 struct ktls_error {
-	size_t size;	     /* set by the caller, sizeof(struct ktls_error) */
-	int32_t code;	     /* errno as the call set it, 0: none yet */
-	int32_t alert_sent;  /* TLS AlertDescription, or -1 */
+	size_t size;	    /* set by the caller, sizeof(struct ktls_error) */
+	int32_t code;	    /* errno as the call set it, 0: none yet */
+	int32_t alert_sent; /* TLS AlertDescription, or -1 */
 	int32_t alert_received; /* the same */
-	int32_t sys_errno;   /* errno of the system call behind it, or 0 */
-	const char *call;    /* what failed: "SSL_read", "sendmsg"; static */
-	uint64_t openssl;    /* first error of OpenSSL's queue, or 0 */
-	uint64_t unsent;     /* wire bytes accepted, but not yet in TCP */
-	char text[160];	     /* one line for a log, never secret */
+	int32_t sys_errno;	/* errno of the system call behind it, or 0 */
+	const char *call;	/* what failed: "SSL_read", "sendmsg"; static */
+	uint64_t openssl;	/* first error of OpenSSL's queue, or 0 */
+	uint64_t unsent;	/* wire bytes accepted, but not yet in TCP */
+	char text[160];		/* one line for a log, never secret */
 };
 
 KTLS_API int ktls_policy_init(struct ktls_policy *policy, size_t size);
@@ -144,9 +144,8 @@ KTLS_API KTLS_MUST_CHECK ssize_t ktls_read(struct ktls_conn *conn, void *buf,
 					   size_t len);
 KTLS_API KTLS_MUST_CHECK ssize_t ktls_write(struct ktls_conn *conn,
 					    const void *buf, size_t len);
-KTLS_API KTLS_MUST_CHECK ssize_t ktls_sendfile(struct ktls_conn *conn,
-					       int in_fd, off_t *offset,
-					       size_t count);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_sendfile(struct ktls_conn *conn, int in_fd,
+					       off_t *offset, size_t count);
 KTLS_API size_t ktls_pending(const struct ktls_conn *conn);
 
 KTLS_API int ktls_offload(struct ktls_conn *conn, int directions);
@@ -154,8 +153,7 @@ KTLS_API int ktls_offload(struct ktls_conn *conn, int directions);
 KTLS_API int ktls_shutdown(struct ktls_conn *conn, int timeout_ms);
 KTLS_API int ktls_close(struct ktls_conn *conn, int timeout_ms);
 
-KTLS_API int ktls_get_info(const struct ktls_conn *conn,
-			   struct ktls_info *info);
+KTLS_API int ktls_get_info(const struct ktls_conn *conn, struct ktls_info *info);
 KTLS_API int ktls_get_error(const struct ktls_conn *conn,
 			    struct ktls_error *error);
 KTLS_API const char *ktls_reason_str(enum ktls_reason reason);

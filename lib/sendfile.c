@@ -37,6 +37,7 @@ static ssize_t step_kernel(struct ktls_conn *c, const struct ktls__source *src,
 
 	if (max > c->record_max)
 		max = c->record_max;
+	ktls__sys_sigpipe_block(src->sigpipe);
 	n = ktls__sys_sendfile(c->fd, src->in_fd, &at, max);
 	if (n == -EAGAIN)
 		return ktls__again(c, POLLOUT);
@@ -79,17 +80,17 @@ static int check_file(int in_fd, off_t start, size_t *count)
 	return 0;
 }
 
-static ssize_t transmit(struct ktls_conn *c, const struct ktls__source *src,
+static ssize_t transmit(struct ktls_conn *c, struct ktls__source *src,
 			size_t count)
 {
 	const size_t n =
 		count < c->policy.budget ? count : (size_t)c->policy.budget;
-	struct ktls__sigpipe sigpipe;
+	struct ktls__sigpipe sigpipe = {.blocked = false};
 	ssize_t r;
 
-	ktls__sys_sigpipe_block(&sigpipe);
+	src->sigpipe = &sigpipe;
 	r = ktls__transmit(c, src, n, count);
-	ktls__sys_sigpipe_restore(&sigpipe);
+	ktls__sys_sigpipe_restore(&sigpipe, c->tx_dead == EPIPE);
 	return r;
 }
 

@@ -133,6 +133,8 @@ void ktls__sys_sigpipe_block(struct ktls__sigpipe *s)
 {
 	sigset_t set, pending;
 
+	if (s->blocked)
+		return;
 	sigemptyset(&set);
 	sigaddset(&set, SIGPIPE);
 	s->blocked = pthread_sigmask(SIG_BLOCK, &set, &s->old) == 0;
@@ -142,7 +144,7 @@ void ktls__sys_sigpipe_block(struct ktls__sigpipe *s)
 		     sigismember(&pending, SIGPIPE) == 1;
 }
 
-void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s)
+void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s, bool raised)
 {
 	static const struct timespec now = {0, 0};
 	sigset_t set;
@@ -151,8 +153,10 @@ void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s)
 		return;
 	sigemptyset(&set);
 	sigaddset(&set, SIGPIPE);
-	if (!s->pending)
+	/* one that was pending before is the caller's: it stays */
+	if (raised && !s->pending)
 		while (sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR)
 			;
 	pthread_sigmask(SIG_SETMASK, &s->old, NULL);
+	s->blocked = false;
 }

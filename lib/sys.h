@@ -39,7 +39,8 @@ int ktls__sys_fstat(int fd, struct stat *st);
 
 /*
  * sendfile(2) has no MSG_NOSIGNAL: between these two calls SIGPIPE is blocked
- * in this thread, and one that came meanwhile is taken away by the second.
+ * in this thread; raised says that a call failed with EPIPE, whose signal the
+ * second one takes away. Starts as all zeros; both may be called twice.
  */
 struct ktls__sigpipe {
 	sigset_t old;
@@ -47,6 +48,6 @@ struct ktls__sigpipe {
 	bool blocked;
 };
 void ktls__sys_sigpipe_block(struct ktls__sigpipe *s);
-void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s);
+void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s, bool raised);
 
 #endif

@@ -12,9 +12,10 @@ struct ktls__source {
 	 */
 	ssize_t (*step)(struct ktls_conn *c, const struct ktls__source *src,
 			size_t done, size_t max);
-	const uint8_t *mem;
-	int in_fd;
+	const uint8_t *mem; /* ktls_write() */
+	int in_fd;	    /* ktls_sendfile() */
 	off_t start;
+	struct ktls__sigpipe *sigpipe;
 };
 
 /*

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include "compat.h"
@@ -52,12 +53,16 @@ static size_t make_aad(const struct ktls__protection *p, uint64_t seq,
 	return AAD_MAX;
 }
 
-/* in and out are len bytes; the tag is read or written behind them */
+/*
+ * in and out are len bytes; the tag is read or written apart. The caller's
+ * error queue is left as it was.
+ */
 static int crypt_record(const struct ktls__protection *p, int encrypt,
 			const uint8_t nonce[KTLS__IV], const uint8_t *aad,
 			size_t aad_len, const uint8_t *in, size_t len,
 			uint8_t *out, uint8_t *tag)
 {
+	const int marked = ERR_set_mark();
 	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, p->cipher->name, NULL);
 	EVP_CIPHER_CTX *ctx = cipher ? EVP_CIPHER_CTX_new() : NULL;
 	const bool ccm = p->cipher->ccm;
@@ -94,6 +99,8 @@ static int crypt_record(const struct ktls__protection *p, int encrypt,
 out:
 	EVP_CIPHER_CTX_free(ctx);
 	EVP_CIPHER_free(cipher);
+	if (marked)
+		ERR_pop_to_mark();
 	return r;
 }
 

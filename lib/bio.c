@@ -16,7 +16,7 @@
 #include "sys.h"
 
 enum {
-	/* kept for the key check without being asked: tickets, Finished */
+	/* kept for the key check in any case: tickets, Finished, alerts */
 	KEEP = 2048,
 	/* a handshake flight the peer does not read; data is one record */
 	OUT_MAX = 256 * 1024,
@@ -185,6 +185,9 @@ out:
 
 static int write_control(struct ktls_conn *c, const uint8_t *p, size_t n)
 {
+	/* a peer that makes OpenSSL answer and does not read */
+	if (c->out.len > OUT_MAX)
+		return -ENOBUFS;
 	while (n > 0) {
 		size_t want = ktls__track_want(&c->tx.track);
 		size_t k = n < want ? n : want;
@@ -210,7 +213,8 @@ static int write_ciphertext(struct ktls_conn *c, const uint8_t *p, size_t n)
 		return -EAGAIN;
 	if (sent == 0)
 		sent = ktls__sys_send(c->fd, p, n);
-	if (sent == -EAGAIN)
+	/* of these nothing was taken; ktls__flush() meets them again */
+	if (sent == -EAGAIN || sent == -ENOBUFS || sent == -ENOMEM)
 		sent = 0;
 	if (sent < 0)
 		return (int)sent;

@@ -24,23 +24,41 @@ enum {
 	TIMER_MAX = 10		 /* ms; crypto that ends makes no event */
 };
 
-static ssize_t notify(struct ktls_conn *c)
+/* In the kernel no OpenSSL is needed for it, only its books kept right. */
+static ssize_t notify_kernel(struct ktls_conn *c)
+{
+	static const uint8_t alert[2] = {KTLS__WARNING, KTLS__CLOSE_NOTIFY};
+
+	if (!ktls__out_control(c, KTLS__ALERT, alert, sizeof(alert)))
+		return ktls__fail(c, ENOMEM, "malloc", 0);
+	SSL_set_shutdown(c->ssl, SSL_get_shutdown(c->ssl) | SSL_SENT_SHUTDOWN);
+	c->error.alert_sent = KTLS__CLOSE_NOTIFY;
+	return 0;
+}
+
+static ssize_t notify_user(struct ktls_conn *c)
 {
 	int r;
 
-	if (c->handshaken || SSL_is_init_finished(c->ssl)) {
-		ERR_clear_error();
-		r = SSL_shutdown(c->ssl);
-		if (r < 0)
-			r = ktls__ssl_result(c, r, "SSL_shutdown");
-		if (c->bio_tx_errno)
-			return ktls__fail_tx(c, c->bio_tx_errno, "send");
-		/* WANT_READ cannot be: that is for a second SSL_shutdown() */
-		if (r < 0 && r != -EAGAIN)
-			return r;
-	}
-	c->shutdown = KTLS__FLUSH;
-	return 0;
+	ERR_clear_error();
+	r = SSL_shutdown(c->ssl);
+	if (r < 0)
+		r = ktls__ssl_result(c, r, "SSL_shutdown");
+	/* WANT_READ cannot be: that is for a second SSL_shutdown() */
+	return r < 0 && r != -EAGAIN ? r : c->tx_dead ? -c->tx_dead : 0;
+}
+
+static ssize_t notify(struct ktls_conn *c)
+{
+	ssize_t r = 0;
+
+	if (c->tx.mode == KTLS_MODE_KERNEL)
+		r = notify_kernel(c);
+	else if (SSL_is_init_finished(c->ssl))
+		r = notify_user(c);
+	if (r == 0)
+		c->shutdown = KTLS__FLUSH;
+	return r;
 }
 
 static ssize_t queue(struct ktls_conn *c)
@@ -86,8 +104,10 @@ static ssize_t drain(struct ktls_conn *c)
 	while (!c->eof && c->drained < DRAIN_MAX) {
 		ssize_t n = discard(c);
 
-		if (n == -EINTR)
+		if (n == -EINTR) {
+			c->drained++;
 			continue;
+		}
 		/* after its close_notify there is nothing to wait for */
 		if (n == -EAGAIN && c->closed)
 			break;

@@ -33,7 +33,9 @@ enum {
 
 /* RFC 8446 section 6, AlertLevel and AlertDescription */
 enum {
+	KTLS__WARNING = 1,
 	KTLS__FATAL = 2,
+	KTLS__CLOSE_NOTIFY = 0,
 	KTLS__BAD_RECORD_MAC = 20,
 	KTLS__RECORD_OVERFLOW = 22,
 	KTLS__DECODE_ERROR = 50,

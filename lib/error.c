@@ -103,3 +103,20 @@ bool ktls__error_is_fatal(int code)
 	}
 	return true;
 }
+
+bool ktls__error_is_of_socket(int code)
+{
+	switch (code) {
+	case EPIPE:
+	case ECONNRESET:
+	case ECONNABORTED:
+	case ENOTCONN:
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ENETDOWN:
+	case EBADMSG:
+		return true;
+	}
+	return false;
+}

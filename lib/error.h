@@ -31,5 +31,7 @@ int ktls__error_set(struct ktls__error *e, int code, const char *call,
 
 /* True when no later call on the socket can succeed after this errno. */
 bool ktls__error_is_fatal(int code);
+/* True for an errno that sendfile(2) has from the socket, not the file. */
+bool ktls__error_is_of_socket(int code);
 
 #endif

@@ -9,19 +9,24 @@
 #include <string.h>
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
+/* The caller's error queue is left as it was. */
 static int derive(const char *name, const OSSL_PARAM *params, uint8_t *out,
 		  size_t len)
 {
+	const int marked = ERR_set_mark();
 	EVP_KDF *kdf = EVP_KDF_fetch(NULL, name, NULL);
 	EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
 	int ok = ctx && EVP_KDF_derive(ctx, out, len, params) == 1;
 
 	EVP_KDF_CTX_free(ctx);
 	EVP_KDF_free(kdf);
+	if (marked)
+		ERR_pop_to_mark();
 	return ok ? 0 : -EIO;
 }
 

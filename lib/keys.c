@@ -83,7 +83,11 @@ static void keylog(const SSL *ssl, const char *line)
 		(SSL_CTX_keylog_cb_func)SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl),
 							    ctx_index);
 	const char *secret = strrchr(line, ' ');
+	/* a callback that was put in front of ours may be behind it as well */
+	static _Thread_local const SSL *inside;
 
+	if (inside == ssl)
+		return;
 	/* SSL_dup() copies the pointer too: only our own SSL counts */
 	if (c && c->ssl == ssl && secret) {
 		if (strncmp(line, client, sizeof(client) - 1) == 0)
@@ -91,8 +95,11 @@ static void keylog(const SSL *ssl, const char *line)
 		else if (strncmp(line, server, sizeof(server) - 1) == 0)
 			new_secret(c, true, secret + 1);
 	}
-	if (next)
+	if (next) {
+		inside = ssl;
 		next(ssl, line);
+		inside = NULL;
+	}
 }
 
 int ktls_ctx_enable(SSL_CTX *ctx)

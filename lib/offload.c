@@ -15,6 +15,9 @@
 #include "result.h"
 #include "sys.h"
 
+/* bytes of a kept record that are given back when it is not needed */
+enum { LARGE = 4096 };
+
 static int refuse(struct ktls__half *h, uint32_t reason, const char *call,
 		  int sys_errno)
 {
@@ -22,13 +25,21 @@ static int refuse(struct ktls__half *h, uint32_t reason, const char *call,
 	h->call = call;
 	h->sys_errno = sys_errno;
 	h->settled = true;
+	h->wanted = false;
+	h->track.keep_all = false;
+	if (h->track.last.cap > LARGE) {
+		ktls__buf_free(&h->track.last);
+		h->track.kept = false;
+	}
 	return -ENOTSUP;
 }
 
+/* Not now: ktls__offload_auto() tries again by itself. */
 static int defer(struct ktls_conn *c, struct ktls__half *h, short events)
 {
 	h->reason = KTLS_REASON_PENDING;
 	h->wanted = true;
+	h->track.keep_all = true;
 	return ktls__again(c, events);
 }
 
@@ -131,8 +142,6 @@ static uint32_t prepare(struct ktls_conn *c, int dir, struct ktls__protection *p
 		return KTLS_REASON_DISABLED;
 	if (!c->tcp)
 		return KTLS_REASON_NOT_TCP;
-	if (SSL_in_init(c->ssl))
-		return KTLS_REASON_HANDSHAKE;
 	if (SSL_get_current_compression(c->ssl))
 		return KTLS_REASON_COMPRESSION;
 	reason = ktls__keys_derive(c, dir, p);
@@ -201,6 +210,14 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	return 0;
 }
 
+/* True when OpenSSL has something to finish before its keys can go. */
+static bool busy(const struct ktls_conn *c, int dir)
+{
+	return SSL_in_init(c->ssl) ||
+	       (dir == KTLS_TX &&
+		SSL_get_key_update_type(c->ssl) != SSL_KEY_UPDATE_NONE);
+}
+
 int ktls__offload(struct ktls_conn *c, int dir)
 {
 	struct ktls__half *h = ktls__half(c, dir);
@@ -210,6 +227,8 @@ int ktls__offload(struct ktls_conn *c, int dir)
 
 	if (h->mode == KTLS_MODE_KERNEL)
 		return 0;
+	if (h->asked == KTLS_OFF)
+		return refuse(h, KTLS_REASON_POLICY, NULL, 0);
 	if (dir == KTLS_TX) {
 		r = ktls__flush(c);
 		if (r == -EAGAIN)
@@ -219,14 +238,16 @@ int ktls__offload(struct ktls_conn *c, int dir)
 	} else if (!ktls__track_aligned(&h->track)) {
 		return defer(c, h, POLLIN);
 	}
+	/* nothing to poll for: the next records of the caller's data do it */
+	if (busy(c, dir))
+		return defer(c, h, 0);
 	reason = prepare(c, dir, &p);
-	if (reason == KTLS_REASON_PENDING) {
-		h->track.keep_all = true;
-		explicit_bzero(&p, sizeof(p));
-		return defer(c, h, dir == KTLS_TX ? POLLOUT : POLLIN);
-	}
-	r = reason == KTLS_REASON_NONE ? install(c, dir, &p)
-				       : refuse(h, reason, NULL, 0);
+	if (reason == KTLS_REASON_PENDING)
+		r = defer(c, h, 0);
+	else if (reason == KTLS_REASON_NONE)
+		r = install(c, dir, &p);
+	else
+		r = refuse(h, reason, NULL, 0);
 	explicit_bzero(&p, sizeof(p));
 	return r;
 }
@@ -247,15 +268,9 @@ int ktls__offload_auto(struct ktls_conn *c, int dir, uint64_t n)
 	struct ktls__half *h = ktls__half(c, dir);
 	int r;
 
-	if (h->settled)
+	if (!h->wanted && (h->settled || (c->policy.offload_after > h->bytes &&
+					  n < c->policy.offload_after - h->bytes)))
 		return 0;
-	if (!h->wanted && (c->policy.offload_after > h->bytes &&
-			   n < c->policy.offload_after - h->bytes))
-		return 0;
-	if (!h->wanted && !worth_it(c, dir)) {
-		refuse(h, KTLS_REASON_COST, NULL, 0);
-		return 0;
-	}
 	r = ktls__offload(c, dir);
 	/* a direction that waits for a whole record goes on in user space */
 	if (r == -EAGAIN && c->out.len == 0)
@@ -268,10 +283,16 @@ static int start(struct ktls_conn *c, int dir)
 	struct ktls__half *h = ktls__half(c, dir);
 	int r;
 
-	h->track.keep_all = false;
 	h->reason = KTLS_REASON_DEFERRED;
-	if (h->asked == KTLS_OFF) {
-		refuse(h, KTLS_REASON_POLICY, NULL, 0);
+	if (h->asked == KTLS_OFF || (h->asked == KTLS_AUTO && c->disabled)) {
+		refuse(h,
+		       h->asked == KTLS_OFF ? KTLS_REASON_POLICY
+					    : KTLS_REASON_DISABLED,
+		       NULL, 0);
+		return 0;
+	}
+	if (h->asked == KTLS_AUTO && !worth_it(c, dir)) {
+		refuse(h, KTLS_REASON_COST, NULL, 0);
 		return 0;
 	}
 	if (h->asked == KTLS_AUTO)
@@ -279,6 +300,9 @@ static int start(struct ktls_conn *c, int dir)
 			       ? ktls__offload_auto(c, dir, 0)
 			       : 0;
 	r = ktls__offload(c, dir);
+	if (r == -EAGAIN)
+		/* the handshake ends between records: one was not kept */
+		r = refuse(h, KTLS_REASON_SYSTEM, "malloc", ENOMEM);
 	if (r == -ENOTSUP) {
 		c->refused = true;
 		ktls__error_set(&c->error, ENOTSUP,

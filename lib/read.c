@@ -12,7 +12,7 @@
 #include "result.h"
 
 enum {
-	/* control records without data in between: a flood, not a session */
+	/* control or empty records on end: a flood, not a session */
 	CONTROL_RUN = 128
 };
 
@@ -105,8 +105,10 @@ static ssize_t read_kernel(struct ktls_conn *c, void *buf, size_t len)
 
 	for (int run = 0; run < CONTROL_RUN;) {
 		n = ktls__record_recv(c->fd, buf, len, &in);
-		if (n == -EINTR)
+		if (n == -EINTR) {
+			run++;
 			continue;
+		}
 		if (n == 0) {
 			c->eof = true;
 			return ktls__truncated(c);

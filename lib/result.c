@@ -65,10 +65,18 @@ int ktls__ssl_result(struct ktls_conn *c, int r, const char *call)
 {
 	const int e = SSL_get_error(c->ssl, r);
 
-	if (c->bio_rx_errno)
-		return ktls__fail(c, c->bio_rx_errno, "recv", c->bio_rx_errno);
-	if (c->bio_tx_errno)
+	if (c->bio_tx_errno) {
+		/* whatever it was: OpenSSL's record is lost in the middle */
 		ktls__fail_tx(c, c->bio_tx_errno, "send");
+		c->tx_dead = c->bio_tx_errno;
+		c->bio_tx_errno = 0;
+	}
+	if (c->bio_rx_errno) {
+		const int code = c->bio_rx_errno;
+
+		c->bio_rx_errno = 0;
+		return ktls__fail(c, code, "recv", code);
+	}
 	switch (e) {
 	case SSL_ERROR_ZERO_RETURN:
 		c->closed = true;
@@ -76,8 +84,8 @@ int ktls__ssl_result(struct ktls_conn *c, int r, const char *call)
 	case SSL_ERROR_WANT_READ:
 		return c->eof ? ktls__truncated(c) : ktls__again(c, POLLIN);
 	case SSL_ERROR_WANT_WRITE:
-		if (c->bio_tx_errno)
-			return -c->bio_tx_errno;
+		if (c->tx_dead)
+			return -c->tx_dead;
 		return ktls__again(c, POLLOUT);
 	case SSL_ERROR_SYSCALL:
 	case SSL_ERROR_SSL:
@@ -164,6 +172,8 @@ int ktls__ready(const struct ktls_conn *c, int dir)
 		return -c->dead;
 	if (c->tx_dead && dir == KTLS_TX)
 		return -c->tx_dead;
+	if (c->shutdown && dir == KTLS_TX)
+		return -EPIPE;
 	if (c->refused)
 		return -ENOTSUP;
 	return c->handshaken ? 0 : -ENOTCONN;

@@ -8,6 +8,12 @@
 #include "sys.h"
 #include "write.h"
 
+/* The file's trouble is not the connection's. */
+static ssize_t file_failed(struct ktls_conn *c, int code, const char *call)
+{
+	return ktls__error_set(&c->error, code, call, code, 0, NULL);
+}
+
 /* Read and sent as memory: in user space, and from files without splice. */
 static ssize_t step_user(struct ktls_conn *c, const struct ktls__source *src,
 			 size_t done, size_t max)
@@ -19,8 +25,7 @@ static ssize_t step_user(struct ktls_conn *c, const struct ktls__source *src,
 		max = sizeof(buf);
 	n = ktls__sys_pread(src->in_fd, buf, max, src->start + (off_t)done);
 	if (n < 0)
-		return ktls__error_set(&c->error, (int)-n, "pread", (int)-n, 0,
-				       NULL);
+		return file_failed(c, (int)-n, "pread");
 	return n == 0 ? 0 : ktls__send(c, buf, (size_t)n);
 }
 
@@ -44,10 +49,10 @@ static ssize_t step_kernel(struct ktls_conn *c, const struct ktls__source *src,
 	/* the file's system has no splice; nothing was taken */
 	if (n == -EINVAL || n == -ENOSYS || n == -EOPNOTSUPP)
 		return step_user(c, src, done, max);
-	if (n == -EIO)
-		return ktls__error_set(&c->error, EIO, "sendfile", EIO, 0, NULL);
-	if (n < 0)
+	if (n < 0 && ktls__error_is_of_socket((int)-n))
 		return ktls__fail_tx(c, (int)-n, "sendfile");
+	if (n < 0)
+		return file_failed(c, (int)-n, "sendfile");
 	ktls__kernel_took(c, (size_t)n);
 	return n;
 }

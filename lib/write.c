@@ -61,7 +61,8 @@ ssize_t ktls__send(struct ktls_conn *c, const uint8_t *p, size_t n)
 /*
  * Makes sure of the last record's tail, which may wait in c->out: a caller
  * that was told of all its bytes has no reason to come back. So it is told of
- * one byte less; the next call finds that byte sent.
+ * one byte less, and the next call finds that byte sent. A single byte can
+ * not be told less of; writable() has made its tail next to impossible.
  */
 static ssize_t settle_tail(struct ktls_conn *c, size_t done)
 {
@@ -70,13 +71,21 @@ static ssize_t settle_tail(struct ktls_conn *c, size_t done)
 	do
 		r = ktls__flush(c);
 	while (ktls__retry(c, &r));
-	if (r == 0 || c->tx_dead)
+	if (r == 0 || c->tx_dead || done == 1)
 		return (ssize_t)done;
 	c->credit = 1;
-	return done > 1 ? (ssize_t)done - 1 : r;
+	return (ssize_t)done - 1;
 }
 
-static ssize_t start(struct ktls_conn *c, uint64_t ahead)
+/* poll(2) says so when a third of the buffer is free: room for any record */
+static ssize_t writable(struct ktls_conn *c)
+{
+	int r = ktls__sys_poll(c->fd, POLLOUT, 0);
+
+	return r == 0 ? ktls__again(c, POLLOUT) : 0;
+}
+
+static ssize_t start(struct ktls_conn *c, size_t n, uint64_t ahead)
 {
 	ssize_t r;
 
@@ -84,6 +93,8 @@ static ssize_t start(struct ktls_conn *c, uint64_t ahead)
 		r = ktls__flush(c);
 		if (r == 0)
 			r = ktls__offload_auto(c, KTLS_TX, ahead);
+		if (r == 0 && n == 1 && c->tx.mode == KTLS_MODE_USER)
+			r = writable(c);
 	} while (ktls__retry(c, &r));
 	return r;
 }
@@ -95,7 +106,7 @@ ssize_t ktls__transmit(struct ktls_conn *c, const struct ktls__source *src,
 	ssize_t r;
 
 	c->wants = 0;
-	r = start(c, ahead);
+	r = start(c, n, ahead);
 	if (r < 0)
 		return r;
 	done = c->credit;
@@ -103,6 +114,8 @@ ssize_t ktls__transmit(struct ktls_conn *c, const struct ktls__source *src,
 	while (done < n) {
 		do {
 			r = ktls__flush(c);
+			if (r == 0 && c->tx.wanted)
+				r = ktls__offload_auto(c, KTLS_TX, ahead);
 			if (r == 0)
 				r = src->step(c, src, done, n - done);
 		} while (ktls__retry(c, &r));

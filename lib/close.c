@@ -52,7 +52,9 @@ static ssize_t notify(struct ktls_conn *c)
 {
 	ssize_t r = 0;
 
-	if (c->tx.mode == KTLS_MODE_KERNEL)
+	if (SSL_get_quiet_shutdown(c->ssl))
+		r = 0; /* the caller wants no close_notify */
+	else if (c->tx.mode == KTLS_MODE_KERNEL)
 		r = notify_kernel(c);
 	else if (SSL_is_init_finished(c->ssl))
 		r = notify_user(c);

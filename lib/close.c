@@ -85,6 +85,21 @@ static ssize_t fin(struct ktls_conn *c)
 	return 0;
 }
 
+static ssize_t discard_user(struct ktls_conn *c, void *buf, size_t len)
+{
+	size_t got = 0;
+	int r;
+
+	if (!SSL_is_init_finished(c->ssl))
+		return ktls__sys_recv(c->fd, buf, len);
+	ERR_clear_error();
+	if (SSL_read_ex(c->ssl, buf, len, &got) == 1)
+		return (ssize_t)got;
+	r = ktls__ssl_result(c, 0, "SSL_read");
+	/* 0 is close_notify here, which drain() sees in c->closed */
+	return r == -ECONNABORTED ? 0 : r == 0 ? -EAGAIN : r;
+}
+
 /* One read of what the peer still sends, to nowhere; 0 at its end. */
 static ssize_t discard(struct ktls_conn *c)
 {
@@ -93,8 +108,7 @@ static ssize_t discard(struct ktls_conn *c)
 	ssize_t n;
 
 	if (c->rx.mode == KTLS_MODE_USER)
-		/* nobody will decrypt this: close_notify is like any record */
-		return ktls__sys_recv(c->fd, buf, sizeof(buf));
+		return discard_user(c, buf, sizeof(buf));
 	n = ktls__record_recv(c->fd, buf, sizeof(buf), &in);
 	if (n > 0 && in.type == KTLS__ALERT)
 		c->closed = true;

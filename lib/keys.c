@@ -17,10 +17,22 @@ static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
 static int ssl_index = -1;
 static int ctx_index = -1;
 
+static void free_context(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx,
+			 long argl, void *argp)
+{
+	(void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+	free(ptr);
+}
+
 static void make_indices(void)
 {
 	ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-	ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_context);
+}
+
+struct ktls__context *ktls__keys_context(const struct ktls_conn *c)
+{
+	return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(c->ssl), ctx_index);
 }
 
 int ktls__ssl_index(void)
@@ -79,9 +91,8 @@ static void keylog(const SSL *ssl, const char *line)
 	static const char client[] = "CLIENT_TRAFFIC_SECRET_";
 	static const char server[] = "SERVER_TRAFFIC_SECRET_";
 	struct ktls_conn *c = SSL_get_ex_data(ssl, ssl_index);
-	SSL_CTX_keylog_cb_func next =
-		(SSL_CTX_keylog_cb_func)SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl),
-							    ctx_index);
+	const struct ktls__context *ctx =
+		SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), ctx_index);
 	const char *secret = strrchr(line, ' ');
 	/* a callback that was put in front of ours may be behind it as well */
 	static _Thread_local const SSL *inside;
@@ -95,9 +106,9 @@ static void keylog(const SSL *ssl, const char *line)
 		else if (strncmp(line, server, sizeof(server) - 1) == 0)
 			new_secret(c, true, secret + 1);
 	}
-	if (next) {
+	if (ctx && ctx->next) {
 		inside = ssl;
-		next(ssl, line);
+		ctx->next(ssl, line);
 		inside = NULL;
 	}
 }
@@ -105,6 +116,7 @@ static void keylog(const SSL *ssl, const char *line)
 int ktls_ctx_enable(SSL_CTX *ctx)
 {
 	SSL_CTX_keylog_cb_func cb;
+	struct ktls__context *own;
 
 	if (!ctx) {
 		errno = EINVAL;
@@ -113,11 +125,19 @@ int ktls_ctx_enable(SSL_CTX *ctx)
 	cb = SSL_CTX_get_keylog_callback(ctx);
 	if (cb == keylog)
 		return 0;
-	if (ktls__ssl_index() < 0 ||
-	    !SSL_CTX_set_ex_data(ctx, ctx_index, (void *)cb)) {
+	own = ktls__ssl_index() < 0 ? NULL : SSL_CTX_get_ex_data(ctx, ctx_index);
+	if (!own && ktls__ssl_index() >= 0) {
+		own = calloc(1, sizeof(*own));
+		if (own && !SSL_CTX_set_ex_data(ctx, ctx_index, own)) {
+			free(own);
+			own = NULL;
+		}
+	}
+	if (!own) {
 		errno = ENOMEM;
 		return -1;
 	}
+	own->next = cb;
 	SSL_CTX_set_keylog_callback(ctx, keylog);
 	return 0;
 }

@@ -3,7 +3,28 @@
 #ifndef KTLS_KEYS_H
 #define KTLS_KEYS_H
 
+#include <stdatomic.h>
+
 #include "state.h"
+
+enum {
+	KTLS__ABSENT_ULP = 0, /* then the ciphers, by their kernel number */
+	KTLS__ABSENT_CIPHER = 1 - 51,
+	KTLS__ABSENT_MAX = 9
+};
+
+/*
+ * What an SSL_CTX carries since ktls_ctx_enable(). absent says until when
+ * (ktls__sys_now()) KTLS_AUTO takes a module for missing without asking: for
+ * a privileged process the kernel would start modprobe at every connection.
+ */
+struct ktls__context {
+	SSL_CTX_keylog_cb_func next; /* the caller's callback */
+	_Atomic int64_t absent[KTLS__ABSENT_MAX];
+};
+
+/* Of the SSL's present context; NULL when it is not enabled. */
+struct ktls__context *ktls__keys_context(const struct ktls_conn *c);
 
 /*
  * The present keys of one direction to *out, ready to seal or open records of

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "absent.h"
 #include "account.h"
 #include "bio.h"
 #include "keys.h"
@@ -249,6 +250,8 @@ int ktls__offload(struct ktls_conn *c, int dir)
 	else
 		r = refuse(h, reason, NULL, 0);
 	explicit_bzero(&p, sizeof(p));
+	if (r == -ENOTSUP && h->sys_errno == ENOENT)
+		ktls__absent_note(c, h->reason);
 	return r;
 }
 
@@ -266,11 +269,17 @@ static bool worth_it(const struct ktls_conn *c, int dir)
 int ktls__offload_auto(struct ktls_conn *c, int dir, uint64_t n)
 {
 	struct ktls__half *h = ktls__half(c, dir);
+	const struct ktls__absence *missing;
 	int r;
 
 	if (!h->wanted && (h->settled || (c->policy.offload_after > h->bytes &&
 					  n < c->policy.offload_after - h->bytes)))
 		return 0;
+	missing = h->wanted ? NULL : ktls__absent_known(c);
+	if (missing) {
+		refuse(h, missing->reason, missing->call, ENOENT);
+		return 0;
+	}
 	r = ktls__offload(c, dir);
 	/* a direction that waits for a whole record goes on in user space */
 	if (r == -EAGAIN && c->out.len == 0)

@@ -232,6 +232,26 @@ int ktls_shutdown(struct ktls_conn *c, int timeout_ms)
 	return (int)ktls__return(c ? shut_down(c, timeout_ms) : -EINVAL);
 }
 
+/*
+ * Of a connection that failed: an alert that tells the peer why, if there is
+ * one, and what waits to be read, lest a reset overtake what was sent.
+ */
+static void give_up(struct ktls_conn *c)
+{
+	uint8_t buf[KTLS__RECORD_MAX];
+	struct ktls__record_in in;
+	ssize_t n = 1;
+
+	if (c->shutdown < KTLS__FIN) {
+		(void)ktls__out_flush(c);
+		(void)ktls__sys_shutdown_wr(c->fd);
+	}
+	for (size_t got = 0; got < DRAIN_MAX && n > 0; got += (size_t)n)
+		n = c->rx.mode == KTLS_MODE_KERNEL
+			    ? ktls__record_recv(c->fd, buf, sizeof(buf), &in)
+			    : ktls__sys_recv(c->fd, buf, sizeof(buf));
+}
+
 int ktls_close(struct ktls_conn *c, int timeout_ms)
 {
 	int r, fd, closed;
@@ -242,11 +262,8 @@ int ktls_close(struct ktls_conn *c, int timeout_ms)
 	if (r == -EAGAIN)
 		return (int)ktls__return(r);
 	fd = c->fd;
-	if (r < 0 && c->shutdown < KTLS__FIN) {
-		/* an alert that tells the peer why, if there is one */
-		(void)ktls__out_flush(c);
-		(void)ktls__sys_shutdown_wr(fd);
-	}
+	if (r < 0)
+		give_up(c);
 	ktls_conn_free(c);
 	closed = ktls__sys_close(fd);
 	return (int)ktls__return(r < 0 ? r : closed);

@@ -38,20 +38,25 @@ int ktls__again(struct ktls_conn *c, short events)
 	return -EAGAIN;
 }
 
+/* libcrypto's error may stand before the one of libssl that explains it. */
 static int openssl_failed(struct ktls_conn *c, const char *call)
 {
-	const unsigned long e = ERR_peek_error();
-	const int reason = ERR_GET_REASON(e);
+	const unsigned long first = ERR_peek_error();
+	unsigned long e, shown = first;
 	char text[120] = "no error in OpenSSL's queue";
 
-	if (e)
-		ERR_error_string_n(e, text, sizeof(text));
-	ERR_clear_error();
 	c->dead = EPROTO;
-	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
-	    reason == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC)
-		c->dead = EBADMSG;
-	return ktls__error_set(&c->error, c->dead, call, 0, e, text);
+	while ((e = ERR_get_error()) != 0) {
+		if (ERR_GET_LIB(e) != ERR_LIB_SSL)
+			continue;
+		if (ERR_GET_LIB(shown) != ERR_LIB_SSL)
+			shown = e;
+		if (ERR_GET_REASON(e) == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC)
+			c->dead = EBADMSG;
+	}
+	if (shown)
+		ERR_error_string_n(shown, text, sizeof(text));
+	return ktls__error_set(&c->error, c->dead, call, 0, first, text);
 }
 
 int ktls__truncated(struct ktls_conn *c)

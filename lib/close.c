@@ -48,10 +48,20 @@ static ssize_t notify_user(struct ktls_conn *c)
 	return r < 0 && r != -EAGAIN ? r : c->tx_dead ? -c->tx_dead : 0;
 }
 
+static bool peer_gone(const struct ktls_conn *c)
+{
+	return c->closed || c->eof;
+}
+
 static ssize_t notify(struct ktls_conn *c)
 {
 	ssize_t r = 0;
 
+	/*
+	 * A peer that has closed its socket answers our close_notify with a
+	 * reset, which is no failure when it had everything else.
+	 */
+	c->delivered = peer_gone(c) && ktls__account_unsent(c) == 0;
 	if (SSL_get_quiet_shutdown(c->ssl))
 		r = 0; /* the caller wants no close_notify */
 	else if (c->tx.mode == KTLS_MODE_KERNEL)
@@ -67,7 +77,7 @@ static ssize_t queue(struct ktls_conn *c)
 {
 	int64_t unsent = ktls__account_unsent(c);
 
-	if (unsent < 0)
+	if (unsent < 0 && !c->delivered)
 		return ktls__fail_tx(c, (int)-unsent, "getsockopt");
 	if (unsent > 0)
 		return ktls__again(c, POLLOUT);
@@ -132,6 +142,8 @@ static ssize_t drain(struct ktls_conn *c)
 		/* keys or not, all that matters is that it was read */
 		if (n == -EBADMSG || n == -EPROTO || n == -EMSGSIZE ||
 		    n == -EINVAL || n == -EKEYEXPIRED)
+			break;
+		if (n < 0 && peer_gone(c))
 			break;
 		if (n < 0)
 			return ktls__fail(c, (int)-n, "recv", (int)-n);

@@ -86,9 +86,10 @@ struct ktls_conn {
 	bool disabled;	 /* KTLS_DISABLE=1 */
 	bool restore_fl; /* the fd was blocking; so are the calls */
 	bool handshaken;
-	bool refused; /* KTLS_REQUIRE failed */
-	bool eof;     /* the peer closed TCP */
-	bool closed;  /* the peer sent close_notify */
+	bool refused;	/* KTLS_REQUIRE failed */
+	bool eof;	/* the peer closed TCP */
+	bool closed;	/* the peer sent close_notify */
+	bool delivered; /* when the peer was gone, TCP had it all */
 };
 
 /* The index under which the SSL knows its connection; -1: no memory. */

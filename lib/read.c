@@ -69,8 +69,8 @@ static ssize_t digest_control(struct ktls_conn *c)
 	ktls__buf_free(&c->control);
 	if (r < 0) {
 		/* the record is lost, and with it the session's state */
-		c->dead = -r;
-		return ktls__fail(c, -r, "control record", 0);
+		c->dead = r == -ENOMEM ? ENOMEM : EPROTO;
+		return ktls__fail(c, c->dead, "control record", 0);
 	}
 	ERR_clear_error();
 	if (SSL_read_ex(c->ssl, none, sizeof(none), &got) == 1)

@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 
 #include "bio.h"
+#include "keys.h"
 #include "sys.h"
 
 int ktls__fail(struct ktls_conn *c, int code, const char *call, int sys_errno)
@@ -56,6 +57,9 @@ static int openssl_failed(struct ktls_conn *c, const char *call)
 	}
 	if (shown)
 		ERR_error_string_n(shown, text, sizeof(text));
+	/* the alert OpenSSL wrote: no later call will get as far as this */
+	if (c->out.len > 0)
+		(void)ktls__out_flush(c);
 	return ktls__error_set(&c->error, c->dead, call, 0, first, text);
 }
 
@@ -142,16 +146,41 @@ int ktls__flush(struct ktls_conn *c)
 	return r < 0 ? ktls__fail_tx(c, -r, "send") : 0;
 }
 
+/* Where OpenSSL would not know that it has to: nothing follows this record. */
+static bool seal_alert(struct ktls_conn *c, const uint8_t alert[2])
+{
+	uint8_t rec[64];
+	struct ktls__protection p;
+	ssize_t n = -1;
+
+	if (ktls__keys_derive(c, KTLS_TX, &p) != KTLS_REASON_NONE)
+		return false;
+	/* only OpenSSL knows which explicit nonces it has not used */
+	if (!ktls__cipher_explicit_nonce(p.cipher, p.version))
+		n = ktls__aead_seal(&p, c->tx.track.seq, KTLS__ALERT, alert, 2,
+				    rec);
+	explicit_bzero(&p, sizeof(p));
+	/* records end where out ends: see bio.c */
+	return n > 0 && ktls__buf_append(&c->out, rec, (size_t)n);
+}
+
 void ktls__send_alert(struct ktls_conn *c, uint8_t description)
 {
 	const uint8_t alert[2] = {KTLS__FATAL, description};
+	int failed = 0;
+	socklen_t len = sizeof(failed);
+	bool queued;
 
-	if (c->tx.mode != KTLS_MODE_KERNEL)
+	if (c->tx.mode == KTLS_MODE_KERNEL)
+		queued = ktls__out_control(c, KTLS__ALERT, alert, 2);
+	else
+		queued = seal_alert(c, alert);
+	if (!queued)
 		return;
-	if (!ktls__out_control(c, KTLS__ALERT, alert, sizeof(alert)))
-		return;
-	c->error.alert_sent = description;
-	(void)ktls__out_flush(c);
+	/* RX leaves its error on the socket, where the next send meets it */
+	(void)ktls__sys_getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &failed, &len);
+	if (ktls__out_flush(c) == 0)
+		c->error.alert_sent = description;
 }
 
 int ktls__check_rekey(struct ktls_conn *c)

@@ -36,7 +36,7 @@ bool ktls__retry(struct ktls_conn *c, ssize_t *r);
 /* Sends what waits in c->out; 0, -EAGAIN (wants noted), or the failure. */
 int ktls__flush(struct ktls_conn *c);
 
-/* Sends a fatal alert where TX is in the kernel, as far as it can go now. */
+/* Sends a fatal alert of our own, as far as it can go now. */
 void ktls__send_alert(struct ktls_conn *c, uint8_t description);
 
 /*

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside ktls-httpd. Who does what:
+ *
+ *   main.c      options
+ *   setup.c     certificate, listening socket
+ *   workers.c   worker processes
+ *   worker.c    one epoll loop: accepts, time limits, the graceful stop
+ *   conn.c      one connection: every call of libktls is here
+ *   request.c   reads the head of a request; knows no sockets
+ *   response.c  chooses file, range and status, writes the head
+ *   files.c     opens a file below the root, never above it
+ *   stats.c     one line of JSON for a closed connection
+ */
+#ifndef HTTPD_H
+#define HTTPD_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include <openssl/ssl.h>
+
+#include <ktls/ktls.h>
+
+#include "../common/common.h"
+
+#define MAX_WORKERS 256
+
+/* Milliseconds. All but the last restart while the peer takes bytes. */
+#define LIMIT_HANDSHAKE 10000 /* from accept to the end of the handshake */
+#define LIMIT_REQUEST	60000 /* idle, or between request's first and last byte */
+#define LIMIT_SEND	60000 /* a response whose peer takes nothing */
+#define LIMIT_CLOSE	5000  /* waiting for the peer to close, too */
+#define LIMIT_STOP	30000 /* from SIGTERM to the end of the process */
+
+#define TICK 10 /* how often to look again where poll cannot tell */
+
+struct config {
+	const char *root;
+	const char *cert;
+	const char *key;
+	const char *listen;
+	struct tls_options tls;
+	struct ktls_policy policy;
+	unsigned int workers;
+	int sndbuf; /* 0: the kernel's default */
+	bool stats;
+
+	int root_fd;
+	int listen_fd;
+	SSL_CTX *ctx;
+};
+
+/* The head of a request. Strings point into the buffer it was read to. */
+struct request {
+	int error; /* 0, or the status to answer before closing */
+	enum { METHOD_GET, METHOD_HEAD, METHOD_OTHER, METHOD_UNKNOWN } method;
+	bool keep_alive;
+	bool http10;
+	bool body;	 /* one follows; it is not read as a request */
+	char *target;	 /* as sent: path and query */
+	char path[1024]; /* decoded, begins with one slash */
+	const char *range;
+	const char *if_range;
+	const char *if_modified_since;
+	bool if_none_match;
+};
+
+/* A response on its way: a head, then a part of a file. */
+struct response {
+	int status;
+	char head[2048]; /* the body too, when it is a line of text */
+	size_t head_len;
+	size_t head_sent;
+	int file; /* or -1 */
+	off_t offset;
+	off_t end;
+	bool keep_alive;
+};
+
+enum conn_state {
+	CONN_HANDSHAKE,
+	CONN_READ, /* waits for a request, or is in the middle of its head */
+	CONN_SEND, /* has a response to send */
+	CONN_CLOSE /* says close_notify and waits until everything is gone */
+};
+
+struct worker;
+
+struct conn {
+	struct conn *prev; /* in the list of the worker */
+	struct conn *next;
+	struct worker *worker;
+	struct ktls_conn *tls;
+	int fd;
+	enum conn_state state;
+	short wants;   /* POLLIN and POLLOUT, from the turn before; 0: a tick */
+	short polled;  /* what epoll was told to wait for */
+	int64_t limit; /* give up at this time */
+	int unacked;   /* bytes the peer had not acknowledged at last look */
+	unsigned int requests;
+	char error[160];
+	struct response res;
+	size_t in_len;
+	char in[8192];
+};
+
+struct conn_list {
+	struct conn *first;
+};
+
+struct worker {
+	const struct config *config;
+	int epoll;
+	int signals;
+	bool listening; /* the listening socket is in the epoll set */
+	bool signalled;
+	bool stopping;
+	bool tick; /* a closing connection waits for more than POLLIN */
+	int64_t listen_again; /* after EMFILE and the like */
+	int64_t stop_limit;
+	unsigned int cut; /* responses which the stop did not wait for */
+	struct conn_list open;
+	struct conn_list closing;
+};
+
+/* setup.c */
+SSL_CTX *make_context(const struct config *config);
+int listen_on(const char *text, int sndbuf);
+void print_address(int fd);
+
+/* workers.c */
+int workers_run(const struct config *config);
+
+/* worker.c */
+int64_t now_ms(void);
+int worker_run(const struct config *config, int signals);
+void conn_list_move(struct conn *conn, struct conn_list *from,
+		    struct conn_list *to);
+
+/* conn.c */
+struct conn *conn_open(struct worker *worker, int fd);
+void conn_turn(struct conn *conn);
+void conn_check_limit(struct conn *conn, int64_t now);
+void conn_stop(struct conn *conn);
+void conn_free(struct conn *conn);
+
+/* request.c */
+size_t request_parse(struct request *req, char *buf, size_t len, size_t size);
+
+/* response.c */
+void response_make(struct response *res, const struct request *req,
+		   const struct config *config);
+void response_drop(struct response *res);
+
+/* files.c */
+int files_open(int root_fd, const char *path, struct stat *st);
+const char *files_type(const char *path);
+
+/* stats.c */
+void stats_print(const struct conn *conn);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TCP of the model: two queues and how connections end. What is put into a
+ * queue has left the sender for good: acknowledgements and loss play no part.
+ */
+#include "fake_core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum { SOCKETS = 16, FIRST_FD = 1000 };
+static struct fake_socket sockets[SOCKETS];
+static size_t used;
+
+void fake_put(struct fake_bytes *b, const void *p, size_t n)
+{
+	if (n == 0)
+		return;
+	if (b->off > 0 && b->off + b->len + n > b->cap) {
+		memmove(b->p, b->p + b->off, b->len);
+		b->off = 0;
+	}
+	if (b->len + n > b->cap) {
+		b->cap = 2 * (b->len + n);
+		b->p = realloc(b->p, b->cap);
+		if (!b->p)
+			abort();
+	}
+	memcpy(b->p + b->off + b->len, p, n);
+	b->len += n;
+}
+
+void fake_take(struct fake_bytes *b, void *p, size_t n)
+{
+	if (n > b->len)
+		abort();
+	if (p && n > 0)
+		memcpy(p, b->p + b->off, n);
+	b->off += n;
+	b->len -= n;
+	if (b->len == 0)
+		b->off = 0;
+}
+
+void fake_drop_all(struct fake_bytes *b)
+{
+	free(b->p);
+	memset(b, 0, sizeof(*b));
+}
+
+void fake_sockets_reset(void)
+{
+	for (size_t i = 0; i < used; i++) {
+		struct fake_socket *s = &sockets[i];
+
+		fake_drop_all(&s->in);
+		fake_drop_all(&s->open_record);
+		fake_drop_all(&s->tx_list);
+		fake_drop_all(&s->parked);
+		fake_drop_all(&s->wire);
+	}
+	memset(sockets, 0, sizeof(sockets));
+	used = 0;
+}
+
+void fake_tcp_pair(int fd[2], size_t capacity)
+{
+	if (used + 2 > SOCKETS)
+		abort();
+	for (size_t i = 0; i < 2; i++) {
+		struct fake_socket *s = &sockets[used + i];
+
+		memset(s, 0, sizeof(*s));
+		s->fd = FIRST_FD + (int)(used + i);
+		fd[i] = s->fd;
+		s->open = true;
+		s->peer = &sockets[used + 1 - i];
+		s->type = SOCK_STREAM;
+		s->domain = AF_INET;
+		s->protocol = IPPROTO_TCP;
+		s->fl = O_RDWR | O_NONBLOCK;
+		s->capacity = capacity;
+		s->retrans = 4321;
+	}
+	used += 2;
+}
+
+struct fake_socket *fake_socket(int fd)
+{
+	const size_t i = (size_t)(fd - FIRST_FD);
+
+	return fd >= FIRST_FD && i < used && sockets[i].open ? &sockets[i] : NULL;
+}
+
+struct fake_socket *fake_socket_any(int fd)
+{
+	const size_t i = (size_t)(fd - FIRST_FD);
+
+	return fd >= FIRST_FD && i < used ? &sockets[i] : NULL;
+}
+
+size_t fake_room(const struct fake_socket *s)
+{
+	const struct fake_socket *to = s->peer;
+
+	return to->capacity > to->in.len ? to->capacity - to->in.len : 0;
+}
+
+size_t fake_hand(struct fake_socket *s, const uint8_t *p, size_t n)
+{
+	const size_t room = fake_room(s);
+
+	if (s->fin_sent || s->error)
+		return 0;
+	if (n > room)
+		n = room;
+	fake_put(&s->peer->in, p, n);
+	fake_put(&s->wire, p, n);
+	s->handed += n;
+	return n;
+}
+
+short fake_ready(const struct fake_socket *s, short events)
+{
+	const size_t third = s->peer->capacity / 3;
+	int ready = 0;
+
+	if (s->error)
+		ready |= POLLERR | POLLHUP | POLLIN | POLLOUT;
+	if (s->rx.on ? fake_tls_readable(s) : s->in.len > 0)
+		ready |= POLLIN;
+	if (s->peer->fin_sent)
+		ready |= POLLIN;
+	if (fake_room(s) > 0 && fake_room(s) >= third)
+		ready |= POLLOUT;
+	if (s->fin_sent)
+		ready |= POLLOUT;
+	return (short)(ready & (events | POLLERR | POLLHUP));
+}
+
+ssize_t fake_plain_send(struct fake_socket *s, const void *p, size_t n)
+{
+	size_t took;
+
+	if (s->error)
+		return -s->error;
+	if (s->fin_sent)
+		return -EPIPE;
+	took = fake_hand(s, p, n);
+	return took == 0 && n > 0 ? -EAGAIN : (ssize_t)took;
+}
+
+ssize_t fake_plain_recv(struct fake_socket *s, void *p, size_t n)
+{
+	if (s->in.len > 0) {
+		if (n > s->in.len)
+			n = s->in.len;
+		fake_take(&s->in, p, n);
+		/* the peer has room again: its worker moves tx_list */
+		if (!s->peer->lazy)
+			fake_push(s->peer);
+		return (ssize_t)n;
+	}
+	if (s->error)
+		return -s->error;
+	return s->peer->fin_sent ? 0 : -EAGAIN;
+}
+
+ssize_t fake_raw_read(int fd, void *buf, size_t len)
+{
+	return fake_plain_recv(fake_socket(fd), buf, len);
+}
+
+ssize_t fake_raw_write(int fd, const void *buf, size_t len)
+{
+	struct fake_socket *s = fake_socket(fd);
+
+	/* who reads no more answers with a reset */
+	if (!s->peer->open) {
+		s->error = EPIPE;
+		return -EPIPE;
+	}
+	return fake_plain_send(s, buf, len);
+}
+
+void fake_raw_fin(int fd)
+{
+	fake_socket(fd)->fin_sent = true;
+}
+
+/* The receiver of a reset finds nothing of what was on its way. */
+static void reset(struct fake_socket *s)
+{
+	struct fake_socket *to = s->peer;
+
+	to->error = ECONNRESET;
+	fake_take(&to->in, NULL, to->in.len);
+}
+
+void fake_raw_reset(int fd)
+{
+	reset(fake_socket(fd));
+}
+
+int fake_shutdown(struct fake_socket *s)
+{
+	if (s->error)
+		return -ENOTCONN;
+	/* net/tls has no hook here: what it holds can never be sent */
+	s->lost += s->tx_list.len + s->open_record.len;
+	fake_take(&s->tx_list, NULL, s->tx_list.len);
+	fake_take(&s->open_record, NULL, s->open_record.len);
+	s->fin_sent = true;
+	return 0;
+}
+
+int fake_close(struct fake_socket *s)
+{
+	/* tls_sw_release_resources_tx(): one try, then all is freed */
+	if (!s->lazy)
+		fake_push(s);
+	(void)fake_shutdown(s);
+	s->reset_at_close = s->in.len > 0;
+	if (s->in.len > 0 || s->error)
+		reset(s);
+	s->open = false;
+	return 0;
+}

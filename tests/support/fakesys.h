@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A model of the kernel behind lib/sys.h: pairs of connected TCP sockets with
+ * TLS sockets on top, files in memory, a clock. Each socket may be the
+ * library's (through ktls__sys_*) or a test's (through fake_raw_*).
+ */
+#ifndef FAKESYS_H
+#define FAKESYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Every call of the seam; setsockopt and getsockopt by what they are for. */
+enum fake_call {
+	FAKE_SET_ULP,
+	FAKE_SET_TLS_TX,
+	FAKE_SET_TLS_RX,
+	FAKE_SET_OTHER,
+	FAKE_GET_TYPE,
+	FAKE_GET_DOMAIN,
+	FAKE_GET_PROTOCOL,
+	FAKE_GET_TIMEO,
+	FAKE_GET_TCP_INFO,
+	FAKE_GET_TLS_TX,
+	FAKE_GET_ULP,
+	FAKE_GET_OTHER,
+	FAKE_SEND,
+	FAKE_RECV,
+	FAKE_SENDMSG,
+	FAKE_RECVMSG,
+	FAKE_SENDFILE,
+	FAKE_GETFL,
+	FAKE_SETFL,
+	FAKE_SHUTDOWN,
+	FAKE_CLOSE,
+	FAKE_POLL,
+	FAKE_NOW,
+	FAKE_PREAD,
+	FAKE_LSEEK,
+	FAKE_FSTAT,
+	FAKE_SIGPIPE_BLOCK,
+	FAKE_SIGPIPE_RESTORE,
+	FAKE_CALLS
+};
+
+struct fake_bytes {
+	uint8_t *p;
+	size_t off;
+	size_t len;
+	size_t cap;
+};
+void fake_put(struct fake_bytes *b, const void *p, size_t n);
+/* Takes n bytes of the front to p (NULL: nowhere). */
+void fake_take(struct fake_bytes *b, void *p, size_t n);
+void fake_drop_all(struct fake_bytes *b);
+
+enum { FAKE_RECORD = 16384, FAKE_KEY = 32, FAKE_IV = 12, FAKE_INFO = 64 };
+
+/* The keys of one direction, as setsockopt(SOL_TLS) gave them. */
+struct fake_key {
+	bool on;
+	unsigned int version;
+	unsigned int cipher;
+	uint8_t key[FAKE_KEY];
+	uint8_t iv[FAKE_IV]; /* of TLS 1.2: salt, then next explicit nonce */
+	uint64_t seq;
+	uint64_t seq0; /* as it was installed */
+};
+
+struct fake_socket {
+	int fd;
+	bool open;
+	struct fake_socket *peer;
+	int type, domain, protocol, fl;
+	int rcvtimeo_ms, sndtimeo_ms;
+
+	struct fake_bytes in; /* what the peer's TCP has been handed for us */
+	size_t capacity;      /* of in; the peer's TCP then has no room */
+	bool fin_sent;
+	int error; /* ECONNRESET or EPIPE for every later call */
+
+	bool ulp;
+	bool ulp_other; /* another ULP is attached: EEXIST */
+	struct fake_key tx, rx;
+	struct fake_bytes open_record; /* plaintext, MSG_MORE */
+	struct fake_bytes tx_list;     /* records that TCP has not got */
+	bool lazy;		       /* tx_list moves with time only */
+	struct fake_bytes parked;      /* of a record received */
+	uint8_t parked_type;
+	bool parked_any; /* an empty record can be parked, too */
+	int rx_error;
+
+	uint64_t handed;  /* bytes that TCP was given, ever */
+	uint64_t retrans; /* bytes it says it has sent twice */
+	int tcpi_state;	  /* overrides the state in TCP_INFO when not 0 */
+	size_t tcpi_len;  /* as an old kernel's; 0: the whole struct */
+
+	/* what the tests look at */
+	struct fake_bytes wire; /* every byte handed to TCP */
+	const void *key_at;	/* where the last crypto_info was in memory */
+	size_t key_len;
+	uint8_t key_copy[FAKE_INFO];
+	bool reset_at_close; /* it was closed with unread data */
+	size_t lost;	     /* bytes accepted and dropped at the end */
+};
+
+/* Everything as at the start: nothing open, nothing counted. */
+void fake_reset(void);
+
+/* Two connected sockets; each direction holds capacity bytes. */
+void fake_tcp_pair(int fd[2], size_t capacity);
+/* NULL when it is not open; the second finds closed ones as well. */
+struct fake_socket *fake_socket(int fd);
+struct fake_socket *fake_socket_any(int fd);
+
+/* The test's side: not counted, never made to fail; -errno. */
+ssize_t fake_raw_read(int fd, void *buf, size_t len);
+ssize_t fake_raw_write(int fd, const void *buf, size_t len);
+void fake_raw_fin(int fd);
+void fake_raw_reset(int fd);
+
+unsigned int fake_count(enum fake_call call);
+/* The nth call from now (1: the next one; 0: all of them) fails with e. */
+void fake_fail(enum fake_call call, unsigned int nth, int e);
+/* No call of this kind moves more than max bytes; 0: no limit. */
+void fake_limit(enum fake_call call, size_t max);
+/* Every other call that moves bytes of a socket says EAGAIN. */
+void fake_flaky(bool on);
+/* No fake_fail(), no fake_limit(), no fake_flaky() any more. */
+void fake_heal(void);
+
+/* What recvmsg() is to give once, in the place of the socket's bytes. */
+struct fake_reply {
+	ssize_t result;
+	int flags;
+	bool cmsg;
+	int level, type;
+	size_t cmsg_data;
+	uint8_t value;
+};
+void fake_script_recvmsg(const struct fake_reply *reply);
+
+/*
+ * Called by each poll() before it looks: the rest of the world runs. Where
+ * nothing can wake a poll() without a timeout the test fails.
+ */
+void fake_on_poll(void (*hook)(void *), void *arg);
+extern int64_t fake_clock; /* ms */
+/* Time passes for both ends of a connection: what is lazy moves. */
+void fake_elapse(int fd, int ms);
+/* What the last poll() asked for. */
+extern short fake_poll_events;
+extern int fake_poll_timeout;
+
+/* Told when the library enters the kernel and leaves it; or NULL. */
+extern void (*fake_around)(bool enter);
+
+/*
+ * Byte number offset of stream seed. Every 16 bytes hold FAKE_MAGIC, so that
+ * fake_leaks() finds 23 or more of them wherever they are.
+ */
+#define FAKE_MAGIC "kTLSdata"
+void fake_pattern(uint64_t seed, uint64_t offset, void *buf, size_t n);
+/* The first byte of buf that is not the pattern's; n when all are. */
+size_t fake_pattern_check(uint64_t seed, uint64_t offset, const void *buf,
+			  size_t n);
+
+/* What is wrong on the wire of fd, or NULL: plaintext, or broken records. */
+const char *fake_leaks(int fd);
+
+enum fake_file_kind {
+	FAKE_REGULAR,
+	FAKE_BLOCK,
+	FAKE_PIPE,
+	FAKE_DIRECTORY,
+	FAKE_SOCKET
+};
+struct fake_file {
+	int fd;
+	bool open;
+	enum fake_file_kind kind;
+	uint64_t seed;	  /* its content is this pattern */
+	int64_t size;	  /* as fstat says; see shown */
+	int64_t shown;	  /* st_size where it differs, -1 where not */
+	int64_t position; /* of the descriptor */
+	int splice_errno; /* sendfile() fails with it; 0: works */
+	int64_t bad_at;	  /* reading this byte is EIO; -1: none is */
+	int64_t cut_at;	  /* when this byte was read the file ends there */
+};
+int fake_file(enum fake_file_kind kind, uint64_t seed, int64_t size);
+struct fake_file *fake_file_of(int fd);
+
+#endif

@@ -31,12 +31,15 @@
 
 #define MAX_WORKERS 256
 
-/* Milliseconds. All but the last restart while the peer takes bytes. */
-#define LIMIT_HANDSHAKE 10000 /* from accept to the end of the handshake */
+/* Milliseconds. SEND and CLOSE start again when the peer takes bytes. */
+#define LIMIT_HANDSHAKE 30000 /* from accept to the end of the handshake */
 #define LIMIT_REQUEST	60000 /* idle, or between request's first and last byte */
 #define LIMIT_SEND	60000 /* a response whose peer takes nothing */
 #define LIMIT_CLOSE	5000  /* waiting for the peer to close, too */
 #define LIMIT_STOP	30000 /* from SIGTERM to the end of the process */
+
+/* Bytes of a file that a connection may send in one turn. */
+#define TURN (256 * 1024)
 
 #define TICK 10 /* how often to look again where poll cannot tell */
 

@@ -167,6 +167,7 @@ int main(int argc, char **argv)
 
 	if (ktls_policy_init(&config.policy, sizeof(config.policy)) < 0)
 		die("ktls_policy_init: %s", strerror(errno));
+	config.policy.budget = TURN;
 	parse_options(&config, argc, argv);
 
 	config.root_fd = open(config.root, O_PATH | O_DIRECTORY | O_CLOEXEC);

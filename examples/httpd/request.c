@@ -182,9 +182,9 @@ static int parse_field(struct request *req, char *line, unsigned int *hosts)
 static char *take_line(char **buf)
 {
 	char *line = *buf;
-	char *end = strchr(line, '\n');
+	char *end = strchrnul(line, '\n');
 
-	*buf = end + 1;
+	*buf = *end ? end + 1 : end;
 	if (end > line && end[-1] == '\r')
 		end--;
 	*end = '\0';

@@ -231,7 +231,8 @@ static int bio_write(BIO *bio, const char *buf, int len)
 	int r;
 
 	BIO_clear_retry_flags(bio);
-	if (!c || len <= 0)
+	/* OpenSSL would use the nonce of our alert again */
+	if (!c || len <= 0 || c->sealed)
 		return -1;
 	if (c->tx.mode == KTLS_MODE_KERNEL)
 		r = write_control(c, (const uint8_t *)buf, (size_t)len);

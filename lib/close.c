@@ -224,6 +224,8 @@ static int shut_down(struct ktls_conn *c, int timeout_ms)
 	for (;;) {
 		ssize_t r;
 
+		if (c->shutdown == KTLS__DONE)
+			return 0;
 		if (c->dead || c->tx_dead)
 			return c->dead ? -c->dead : -c->tx_dead;
 		c->wants = 0;

@@ -161,7 +161,8 @@ static bool seal_alert(struct ktls_conn *c, const uint8_t alert[2])
 				    rec);
 	explicit_bzero(&p, sizeof(p));
 	/* records end where out ends: see bio.c */
-	return n > 0 && ktls__buf_append(&c->out, rec, (size_t)n);
+	c->sealed = n > 0 && ktls__buf_append(&c->out, rec, (size_t)n);
+	return c->sealed;
 }
 
 void ktls__send_alert(struct ktls_conn *c, uint8_t description)

@@ -86,6 +86,7 @@ struct ktls_conn {
 	bool disabled;	 /* KTLS_DISABLE=1 */
 	bool restore_fl; /* the fd was blocking; so are the calls */
 	bool handshaken;
+	bool sealed;	/* an alert of ours ended TX in user space */
 	bool refused;	/* KTLS_REQUIRE failed */
 	bool eof;	/* the peer closed TCP */
 	bool closed;	/* the peer sent close_notify */

@@ -4,8 +4,8 @@
  * record, in asynchronous crypto or behind a full socket buffer, and close(2)
  * throws them away. How many there are follows from the kernel's own numbers:
  * the records it has made (the sequence number of getsockopt(TLS_TX)) say how
- * long the ciphertext of all accepted bytes is, and TCP_INFO says how much
- * TCP was handed. The difference is what has not arrived there yet.
+ * long the ciphertext of all accepted bytes is, and TCP says how much it was
+ * handed: what was acked, and what is in its queue. The difference is what has not arrived there yet.
  */
 #include "account.h"
 
@@ -29,16 +29,21 @@ static int handed(const struct ktls_conn *c, uint64_t *bytes)
 	r = ktls__sys_getsockopt(c->fd, IPPROTO_TCP, KTLS__TCP_INFO, &info, &len);
 	if (r < 0)
 		return r;
-	/* tcpi_bytes_retrans is there since Linux 4.19 */
-	if (len < offsetof(struct tcp_info, tcpi_bytes_retrans) +
-			  sizeof(info.tcpi_bytes_retrans))
+	if (len < offsetof(struct tcp_info, tcpi_bytes_acked) +
+			  sizeof(info.tcpi_bytes_acked))
 		return -EOPNOTSUPP;
 	/* in any other state nothing more will be sent */
 	if (info.tcpi_state != ESTABLISHED && info.tcpi_state != CLOSE_WAIT)
 		return -ECONNRESET;
-	/* one snapshot: bytes sent once, and those not sent at all */
-	*bytes = info.tcpi_bytes_sent - info.tcpi_bytes_retrans +
-		 info.tcpi_notsent_bytes;
+	/*
+	 * An ACK between the two calls makes the sum too small, never too
+	 * large. (tcpi_bytes_sent would count bytes twice that a full queue
+	 * of the device refused the first time.)
+	 */
+	r = ktls__sys_outq(c->fd);
+	if (r < 0)
+		return r;
+	*bytes = (uint64_t)info.tcpi_bytes_acked + (uint64_t)r;
 	return 0;
 }
 

@@ -100,7 +100,7 @@ static ssize_t discard_user(struct ktls_conn *c, void *buf, size_t len)
 	size_t got = 0;
 	int r;
 
-	if (!SSL_is_init_finished(c->ssl))
+	if (!SSL_is_init_finished(c->ssl) || c->dead)
 		return ktls__sys_recv(c->fd, buf, len);
 	ERR_clear_error();
 	if (SSL_read_ex(c->ssl, buf, len, &got) == 1)
@@ -139,10 +139,14 @@ static ssize_t drain(struct ktls_conn *c)
 			break;
 		if (n == -EAGAIN)
 			return ktls__again(c, POLLIN);
-		/* keys or not, all that matters is that it was read */
+		/* keys or not, all that matters is that it is read */
 		if (n == -EBADMSG || n == -EPROTO || n == -EMSGSIZE ||
-		    n == -EINVAL || n == -EKEYEXPIRED)
-			break;
+		    n == -EINVAL || n == -EKEYEXPIRED) {
+			if (c->rx.mode == KTLS_MODE_KERNEL)
+				break;
+			c->drained++;
+			continue;
+		}
 		if (n < 0 && peer_gone(c))
 			break;
 		if (n < 0)

@@ -15,11 +15,9 @@
 
 static int check_ssl(SSL *ssl)
 {
-	const struct ktls_conn *other = SSL_get_ex_data(ssl, ktls__ssl_index());
-
 	if (SSL_is_dtls(ssl))
 		return -EPROTOTYPE;
-	if (!SSL_in_before(ssl) || (other && other->ssl == ssl))
+	if (!SSL_in_before(ssl) || SSL_get_ex_data(ssl, ktls__ssl_index()))
 		return -EALREADY;
 	return 0;
 }
@@ -64,6 +62,8 @@ static void adopt(struct ktls_conn *c, SSL *ssl)
 	BIO_up_ref(c->bio);
 	SSL_set_bio(ssl, c->bio, c->bio);
 	SSL_clear_options(ssl, SSL_OP_ENABLE_KTLS);
+	/* else a ticket would end a read early, with data still to be had */
+	SSL_set_mode(ssl, SSL_MODE_AUTO_RETRY);
 	if (c->tx.asked != KTLS_OFF || c->rx.asked != KTLS_OFF)
 		/* it would change keys that the kernel may have */
 		SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);

@@ -16,8 +16,7 @@ void ktls__info_callback(const SSL *ssl, int where, int ret)
 	struct ktls_conn *c = SSL_get_ex_data(ssl, ktls__ssl_index());
 	void (*next)(const SSL *, int, int) = c ? c->next_info : NULL;
 
-	/* SSL_dup() copies the pointer too: only our own SSL counts */
-	if (c && c->ssl == ssl && (where & SSL_CB_ALERT)) {
+	if (c && (where & SSL_CB_ALERT)) {
 		if (where & SSL_CB_READ)
 			c->error.alert_received = ret & 0xff;
 		else

@@ -24,9 +24,18 @@ static void free_context(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx,
 	free(ptr);
 }
 
+/* SSL_dup() makes an SSL of its own, which is not ours. */
+static int dup_ssl(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from,
+		   void **from_d, int idx, long argl, void *argp)
+{
+	(void)to, (void)from, (void)idx, (void)argl, (void)argp;
+	*from_d = NULL;
+	return 1;
+}
+
 static void make_indices(void)
 {
-	ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	ssl_index = SSL_get_ex_new_index(0, NULL, NULL, dup_ssl, NULL);
 	ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_context);
 }
 
@@ -99,8 +108,7 @@ static void keylog(const SSL *ssl, const char *line)
 
 	if (inside == ssl)
 		return;
-	/* SSL_dup() copies the pointer too: only our own SSL counts */
-	if (c && c->ssl == ssl && secret) {
+	if (c && secret) {
 		if (strncmp(line, client, sizeof(client) - 1) == 0)
 			new_secret(c, false, secret + 1);
 		else if (strncmp(line, server, sizeof(server) - 1) == 0)

@@ -53,22 +53,25 @@ static ssize_t step_kernel(struct ktls_conn *c, const struct ktls__source *src,
 		return ktls__fail_tx(c, (int)-n, "sendfile");
 	if (n < 0)
 		return file_failed(c, (int)-n, "sendfile");
-	ktls__kernel_took(c, (size_t)n);
+	ktls__kernel_took(c, (size_t)n, max);
 	return n;
 }
 
 static ssize_t step(struct ktls_conn *c, const struct ktls__source *src,
 		    size_t done, size_t max)
 {
-	return c->tx.mode == KTLS_MODE_KERNEL ? step_kernel(c, src, done, max)
-					      : step_user(c, src, done, max);
+	if (c->tx.mode == KTLS_MODE_KERNEL && !src->by_read)
+		return step_kernel(c, src, done, max);
+	return step_user(c, src, done, max);
 }
 
 /* *count to what the file has; special files in /proc have a size of 0 */
-static int check_file(int in_fd, off_t start, size_t *count)
+static int check_file(struct ktls__source *src, size_t *count)
 {
+	const off_t start = src->start;
+	bool sized;
 	struct stat st;
-	int r = ktls__sys_fstat(in_fd, &st);
+	int r = ktls__sys_fstat(src->in_fd, &st);
 
 	if (r < 0)
 		return r;
@@ -79,9 +82,11 @@ static int check_file(int in_fd, off_t start, size_t *count)
 	if ((uintmax_t)*count > (uintmax_t)(INT64_MAX - start))
 		return -EOVERFLOW;
 	/* past its end, sendfile(2) would leave the last record open */
-	if (S_ISREG(st.st_mode) && st.st_size > start &&
-	    *count > (size_t)(st.st_size - start))
+	sized = S_ISREG(st.st_mode) && st.st_size > start;
+	if (sized && (uintmax_t)*count > (uintmax_t)(st.st_size - start))
 		*count = (size_t)(st.st_size - start);
+	/* where the end is unknown, the kernel might leave its record open */
+	src->by_read = !sized;
 	return 0;
 }
 
@@ -113,7 +118,7 @@ ssize_t ktls_sendfile(struct ktls_conn *c, int in_fd, off_t *offset, size_t coun
 	if (!offset && src.start < 0)
 		/* pipes and sockets have no position */
 		return ktls__return(src.start == -ESPIPE ? -EINVAL : src.start);
-	r = check_file(in_fd, src.start, &count);
+	r = check_file(&src, &count);
 	if (r < 0)
 		return ktls__return(r);
 	if (count > 0)

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
@@ -74,6 +76,14 @@ ssize_t ktls__sys_sendfile(int fd, int in_fd, off_t *offset, size_t count)
 	return checked(r);
 }
 
+int ktls__sys_outq(int fd)
+{
+	int bytes = 0;
+	int r = (int)checked(ioctl(fd, SIOCOUTQ, &bytes));
+
+	return r < 0 ? r : bytes;
+}
+
 int ktls__sys_getfl(int fd)
 {
 	return (int)checked(fcntl(fd, F_GETFL));
@@ -121,7 +131,9 @@ ssize_t ktls__sys_pread(int fd, void *buf, size_t len, off_t offset)
 
 off_t ktls__sys_lseek(int fd, off_t offset, int whence)
 {
-	return checked(lseek(fd, offset, whence));
+	const off_t r = lseek(fd, offset, whence);
+
+	return r < 0 ? -errno : r;
 }
 
 int ktls__sys_fstat(int fd, struct stat *st)

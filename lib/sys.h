@@ -22,6 +22,8 @@ ssize_t ktls__sys_recv(int fd, void *buf, size_t len);
 ssize_t ktls__sys_sendmsg(int fd, const struct msghdr *msg);
 ssize_t ktls__sys_recvmsg(int fd, struct msghdr *msg);
 ssize_t ktls__sys_sendfile(int fd, int in_fd, off_t *offset, size_t count);
+/* bytes in TCP's send queue, sent or not, that the peer has not acked */
+int ktls__sys_outq(int fd);
 int ktls__sys_getfl(int fd);
 int ktls__sys_setfl(int fd, int flags);
 int ktls__sys_shutdown_wr(int fd);

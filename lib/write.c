@@ -13,13 +13,22 @@
 
 #include "bio.h"
 #include "offload.h"
+#include "record.h"
 #include "result.h"
 #include "sys.h"
 
-void ktls__kernel_took(struct ktls_conn *c, size_t n)
+/*
+ * A short count may leave the last record open in the kernel, which sends it
+ * when more comes: it is closed, lest it wait for a call that never comes. A
+ * record of no bytes with a type does that and nothing else (net/tls/tls_sw.c,
+ * tls_sw_sendmsg_locked()); a full socket does not keep it from being closed.
+ */
+void ktls__kernel_took(struct ktls_conn *c, size_t n, size_t asked)
 {
 	c->plain += n;
 	c->tx.kernel_bytes += n;
+	if (n < asked)
+		(void)ktls__record_send(c->fd, KTLS__APPLICATION_DATA, "", 0);
 }
 
 static ssize_t send_kernel(struct ktls_conn *c, const uint8_t *p, size_t n)
@@ -33,7 +42,7 @@ static ssize_t send_kernel(struct ktls_conn *c, const uint8_t *p, size_t n)
 		return ktls__again(c, POLLOUT);
 	if (r < 0)
 		return ktls__fail_tx(c, (int)-r, "send");
-	ktls__kernel_took(c, (size_t)r);
+	ktls__kernel_took(c, (size_t)r, n);
 	return r;
 }
 
@@ -93,7 +102,7 @@ static ssize_t start(struct ktls_conn *c, size_t n, uint64_t ahead)
 		r = ktls__flush(c);
 		if (r == 0)
 			r = ktls__offload_auto(c, KTLS_TX, ahead);
-		if (r == 0 && n == 1 && c->tx.mode == KTLS_MODE_USER)
+		if (r == 0 && n == 1 && !c->credit && c->tx.mode == KTLS_MODE_USER)
 			r = writable(c);
 	} while (ktls__retry(c, &r));
 	return r;

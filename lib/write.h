@@ -15,6 +15,7 @@ struct ktls__source {
 	const uint8_t *mem; /* ktls_write() */
 	int in_fd;	    /* ktls_sendfile() */
 	off_t start;
+	bool by_read; /* not by sendfile(2) */
 	struct ktls__sigpipe *sigpipe;
 };
 
@@ -28,7 +29,7 @@ ssize_t ktls__transmit(struct ktls_conn *c, const struct ktls__source *src,
 /* Sends bytes of memory as one step does. */
 ssize_t ktls__send(struct ktls_conn *c, const uint8_t *p, size_t n);
 
-/* The bookkeeping of n bytes that the kernel has accepted. */
-void ktls__kernel_took(struct ktls_conn *c, size_t n);
+/* After the kernel took n bytes of the asked ones: see write.c. */
+void ktls__kernel_took(struct ktls_conn *c, size_t n, size_t asked);
 
 #endif

@@ -25,7 +25,7 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 void __wrap_free(void *p);
 
-static bool counting;
+static bool counting, openssl_too = true;
 static unsigned int paused;
 static unsigned long seen, fail_at;
 static long live;
@@ -92,14 +92,14 @@ static void *ssl_malloc(size_t n, const char *file, int line)
 {
 	(void)file;
 	(void)line;
-	return fails() ? NULL : __real_malloc(n);
+	return openssl_too && fails() ? NULL : __real_malloc(n);
 }
 
 static void *ssl_realloc(void *p, size_t n, const char *file, int line)
 {
 	(void)file;
 	(void)line;
-	return fails() ? NULL : __real_realloc(p, n);
+	return openssl_too && fails() ? NULL : __real_realloc(p, n);
 }
 
 static void ssl_free(void *p, const char *file, int line)
@@ -139,6 +139,11 @@ void alloc_start(unsigned long nth)
 	seen = 0;
 	fail_at = nth;
 	counting = true;
+}
+
+void alloc_count_openssl(bool on)
+{
+	openssl_too = on;
 }
 
 unsigned long alloc_stop(void)

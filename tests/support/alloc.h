@@ -18,6 +18,8 @@ void alloc_use_for_openssl(void);
  * nth of them fails (0: none).
  */
 void alloc_start(unsigned long nth);
+/* Whether libcrypto's count as well (they do until this is called). */
+void alloc_count_openssl(bool on);
 /* How many there were. */
 unsigned long alloc_stop(void);
 /* Not counted until alloc_resume(): the test's own doings. */

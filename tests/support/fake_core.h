@@ -23,6 +23,8 @@ int fake_open(struct fake_key *k, const uint8_t *rec, size_t n, uint8_t *type,
 size_t fake_room(const struct fake_socket *s);
 /* Hands up to n bytes to TCP; how many it took. */
 size_t fake_hand(struct fake_socket *s, const uint8_t *p, size_t n);
+/* -errno of a send that cannot be, which it may say once only; or 0. */
+int fake_send_error(struct fake_socket *s);
 /* The readiness of poll(2). */
 short fake_ready(const struct fake_socket *s, short events);
 void fake_sockets_reset(void);

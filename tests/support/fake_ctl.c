@@ -125,6 +125,7 @@ static int get_tcp_info(struct fake_socket *s, void *val, socklen_t *len)
 		.tcpi_state = (uint8_t)state_of(s),
 		.tcpi_notsent_bytes = (uint32_t)(queued / 2),
 		.tcpi_bytes_sent = s->handed - queued / 2 + s->retrans,
+		.tcpi_bytes_acked = s->handed - queued,
 		.tcpi_bytes_retrans = s->retrans,
 	};
 	size_t n = s->tcpi_len ? s->tcpi_len : sizeof(info);
@@ -178,6 +179,8 @@ static enum fake_call getter(int level, int name)
 			return FAKE_GET_DOMAIN;
 		case SO_PROTOCOL:
 			return FAKE_GET_PROTOCOL;
+		case SO_ERROR:
+			return FAKE_GET_ERROR;
 		case SO_RCVTIMEO:
 		case SO_SNDTIMEO:
 			return FAKE_GET_TIMEO;
@@ -203,6 +206,12 @@ static int get(struct fake_socket *s, enum fake_call what, int name, void *val,
 		return get_int(s->domain, val, len);
 	if (what == FAKE_GET_PROTOCOL)
 		return get_int(s->protocol, val, len);
+	if (what == FAKE_GET_ERROR) {
+		const int e = s->so_error;
+
+		s->so_error = 0;
+		return get_int(e, val, len);
+	}
 	if (what == FAKE_GET_TIMEO)
 		return get_timeo(name == SO_RCVTIMEO ? s->rcvtimeo_ms
 						     : s->sndtimeo_ms,
@@ -303,4 +312,11 @@ int ktls__sys_fstat(int fd, struct stat *st)
 			st->st_size = f->shown >= 0 ? f->shown : f->size;
 	}
 	return (int)fake_leave(r);
+}
+
+int ktls__sys_outq(int fd)
+{
+	const struct fake_socket *s = fake_socket(fd);
+
+	return s ? (int)s->peer->in.len : -EBADF;
 }

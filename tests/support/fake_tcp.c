@@ -117,6 +117,12 @@ size_t fake_hand(struct fake_socket *s, const uint8_t *p, size_t n)
 
 	if (s->fin_sent || s->error)
 		return 0;
+	/* who has closed its socket answers with a reset */
+	if (!s->peer->open) {
+		s->error = ECONNRESET;
+		s->handed += n;
+		return n;
+	}
 	if (n > room)
 		n = room;
 	fake_put(&s->peer->in, p, n);
@@ -143,14 +149,25 @@ short fake_ready(const struct fake_socket *s, short events)
 	return (short)(ready & (events | POLLERR | POLLHUP));
 }
 
-ssize_t fake_plain_send(struct fake_socket *s, const void *p, size_t n)
+int fake_send_error(struct fake_socket *s)
 {
-	size_t took;
+	const int once = s->so_error;
 
+	s->so_error = 0;
+	if (once)
+		return -once;
 	if (s->error)
 		return -s->error;
-	if (s->fin_sent)
-		return -EPIPE;
+	return s->fin_sent ? -EPIPE : 0;
+}
+
+ssize_t fake_plain_send(struct fake_socket *s, const void *p, size_t n)
+{
+	const int failed = fake_send_error(s);
+	size_t took;
+
+	if (failed)
+		return failed;
 	took = fake_hand(s, p, n);
 	return took == 0 && n > 0 ? -EAGAIN : (ssize_t)took;
 }
@@ -178,14 +195,7 @@ ssize_t fake_raw_read(int fd, void *buf, size_t len)
 
 ssize_t fake_raw_write(int fd, const void *buf, size_t len)
 {
-	struct fake_socket *s = fake_socket(fd);
-
-	/* who reads no more answers with a reset */
-	if (!s->peer->open) {
-		s->error = EPIPE;
-		return -EPIPE;
-	}
-	return fake_plain_send(s, buf, len);
+	return fake_plain_send(fake_socket(fd), buf, len);
 }
 
 void fake_raw_fin(int fd)

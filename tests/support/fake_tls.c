@@ -31,12 +31,11 @@ static void close_record(struct fake_socket *s, uint8_t type)
 ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
 		      size_t n, bool more)
 {
+	const int failed = fake_send_error(s);
 	size_t done = 0;
 
-	if (s->error)
-		return -s->error;
-	if (s->fin_sent)
-		return -EPIPE;
+	if (failed)
+		return failed;
 	/* net/tls/tls_main.c, tls_process_cmsg() */
 	if (type != 23 && s->open_record.len > 0)
 		close_record(s, 23);
@@ -98,7 +97,9 @@ static int fetch(struct fake_socket *s)
 		r = (int)n;
 	}
 	if (r < 0) {
+		/* net/tls/tls_sw.c, tls_err_abort() */
 		s->rx_error = -r;
+		s->so_error = -r;
 		return r;
 	}
 	fake_take(&s->in, NULL, (size_t)n);

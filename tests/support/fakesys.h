@@ -21,6 +21,7 @@ enum fake_call {
 	FAKE_GET_TYPE,
 	FAKE_GET_DOMAIN,
 	FAKE_GET_PROTOCOL,
+	FAKE_GET_ERROR,
 	FAKE_GET_TIMEO,
 	FAKE_GET_TCP_INFO,
 	FAKE_GET_TLS_TX,
@@ -79,7 +80,8 @@ struct fake_socket {
 	struct fake_bytes in; /* what the peer's TCP has been handed for us */
 	size_t capacity;      /* of in; the peer's TCP then has no room */
 	bool fin_sent;
-	int error; /* ECONNRESET or EPIPE for every later call */
+	int error;    /* ECONNRESET or EPIPE for every later call */
+	int so_error; /* for the next send, or SO_ERROR */
 
 	bool ulp;
 	bool ulp_other; /* another ULP is attached: EEXIST */

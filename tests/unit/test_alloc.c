@@ -120,6 +120,11 @@ static bool live_through(struct pair *p, const struct row *row, unsigned long nt
 			alloc_stop();
 			return false;
 		}
+	/* what is required is there as soon as it is said to be */
+	if (row->tx == KTLS_REQUIRE)
+		assert_int_equal(pair_info(p).tx.mode, KTLS_MODE_KERNEL);
+	if (row->rx == KTLS_REQUIRE)
+		assert_int_equal(pair_info(p).rx.mode, KTLS_MODE_KERNEL);
 	after_handshake = nth ? after_handshake : alloc_stop();
 	if (!nth)
 		alloc_start(0);
@@ -157,6 +162,26 @@ static unsigned long run(const struct row *row, unsigned long nth, bool *ok)
 	return n;
 }
 
+/* Those of the library itself are few: each of them. */
+static void every_own_allocation_may_fail(void **state)
+{
+	const struct row *row = *state;
+	unsigned long total, failed_at = 0;
+	bool ok = true;
+
+	alloc_count_openssl(false);
+	run(row, 0, &ok);
+	total = run(row, 0, &ok);
+	total += after_new + after_handshake;
+	assert_true(total > 5);
+	for (unsigned long nth = 1; nth < total + 20; nth++) {
+		run(row, nth, &ok);
+		failed_at = ok ? failed_at : nth;
+	}
+	assert_true(failed_at > 0 && ok);
+	alloc_count_openssl(true);
+}
+
 static void every_allocation_may_fail(void **state)
 {
 	const struct row *row = *state;
@@ -165,7 +190,8 @@ static void every_allocation_may_fail(void **state)
 
 	/* caches of the process are filled, then it is counted */
 	run(row, 0, &ok);
-	total = run(row, 0, &ok) + after_new + after_handshake;
+	total = run(row, 0, &ok);
+	total += after_new + after_handshake;
 	assert_true(after_new > 0 && after_handshake > 0);
 	while (nth < total + 200) {
 		run(row, nth, &ok);
@@ -187,9 +213,12 @@ int main(void)
 	int r;
 
 	alloc_use_for_openssl();
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		ktest_add(&t, every_own_allocation_may_fail, &rows[i],
+			  "every_own_allocation_may_fail_%zu", i);
 		ktest_add(&t, every_allocation_may_fail, &rows[i],
 			  "every_allocation_may_fail_%zu", i);
+	}
 	r = ktest_run_table("alloc", &t);
 	certs_free();
 	return r;

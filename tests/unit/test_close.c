@@ -203,6 +203,56 @@ static void peer_that_closed_first_is_answered(void **state)
 	pair_finish(&p);
 }
 
+/* Its close_notify says it all: TCP's end need not be waited for. */
+static void answer_without_fin_is_enough(void **state)
+{
+	struct pair p;
+
+	start(&p, *state, 0);
+	p.peer_closes = false;
+	p.peer_todo = 3000;
+	assert_errno(ktls_shutdown(p.conn, 0), EAGAIN);
+	pair_peer(&p);
+	assert_true(p.peer_closed);
+	assert_errno(ktls_shutdown(p.conn, 0), EAGAIN);
+	SSL_shutdown(p.peer);
+	assert_int_equal(ktls_shutdown(p.conn, 0), 0);
+	pair_free(&p);
+}
+
+/* It had all of our data: that our close_notify is reset is no failure. */
+static void peer_that_is_gone_is_no_failure(void **state)
+{
+	static const uint8_t some[16384];
+	char buf[10];
+
+	for (int lost = 0; lost < 2; lost++) {
+		struct pair p;
+
+		start(&p, *state, 100000);
+		pair_receive(&p, 10, 10);
+		pair_send(&p, 1000, 1000);
+		pair_settle(&p);
+		SSL_shutdown(p.peer);
+		assert_int_equal(ktls_read(p.conn, buf, 10), 0);
+		if (lost) {
+			fake_socket(p.peer_fd)->capacity = 10000;
+			p.peer_deaf = true;
+			assert_true(ktls_write(p.conn, some, sizeof(some)) >
+				    16000);
+		}
+		fake_on_poll(NULL, NULL);
+		fake_socket(p.peer_fd)->open = false;
+		if (lost)
+			/* what it never got is */
+			assert_errno(ktls_close(p.conn, 100), ECONNRESET);
+		else
+			assert_int_equal(ktls_close(p.conn, 100), 0);
+		p.conn = NULL;
+		pair_free(&p);
+	}
+}
+
 static void nothing_is_sent_after_shutdown_began(void **state)
 {
 	struct pair p;
@@ -342,6 +392,8 @@ int main(void)
 		ADD(close_reads_the_peer_to_its_end);
 		ADD(peer_that_never_stops_is_left);
 		ADD(peer_that_closed_first_is_answered);
+		ADD(answer_without_fin_is_enough);
+		ADD(peer_that_is_gone_is_no_failure);
 		ADD(nothing_is_sent_after_shutdown_began);
 		ADD(quiet_shutdown_sends_no_close_notify);
 		ADD(errors_of_the_end_are_told);

@@ -234,6 +234,29 @@ static void info_callback_of_the_caller_is_called(void **state)
 	}
 }
 
+static int not_yet(SSL *ssl, void *arg)
+{
+	(void)ssl;
+	return (*(int *)arg)-- > 0 ? -1 : 1;
+}
+
+/* Nothing on the socket will wake it, whatever kind of socket it is. */
+static void callback_that_suspends_is_eagain_without_wants(void **state)
+{
+	const struct pair_options o = {.server = true, .blocking = true};
+	struct pair p;
+	int times = 1;
+
+	(void)state;
+	pair_open(&p, &o);
+	SSL_set_cert_cb(p.ssl, not_yet, &times);
+	assert_errno(ktls_handshake(p.conn), EAGAIN);
+	assert_int_equal(times, 0);
+	assert_int_equal(ktls_wants(p.conn), 0);
+	pair_handshake(&p);
+	pair_finish(&p);
+}
+
 /* The secrets, and all that was derived of them, in what we give back. */
 static void freed_memory_holds_no_secrets(void **state)
 {
@@ -299,6 +322,7 @@ static const struct CMUnitTest tests[] = {
 	T(ssl_outlives_the_connection_and_reaches_nothing),
 	T(connection_outlives_the_callers_ssl),
 	T(info_callback_of_the_caller_is_called),
+	T(callback_that_suspends_is_eagain_without_wants),
 	T(freed_memory_holds_no_secrets),
 	T(freed_memory_holds_no_control_records),
 };

@@ -238,6 +238,26 @@ static void bad_records_have_their_errors(void **state)
 	assert_int_equal(error_of(4, 3), EBADMSG);
 }
 
+static void receive_error_is_met_by_the_next_send_or_so_error(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		socklen_t len = sizeof(int);
+		int e = 0;
+
+		error_of(10, 0);
+		if (i == 0) {
+			assert_int_equal(ktls__sys_send(fd[1], "x", 1), -EBADMSG);
+		} else {
+			assert_int_equal(ktls__sys_getsockopt(fd[1], SOL_SOCKET,
+							      SO_ERROR, &e, &len),
+					 0);
+			assert_int_equal(e, EBADMSG);
+		}
+		assert_int_equal(ktls__sys_send(fd[1], "x", 1), 1);
+	}
+}
+
 static void one_more_record_is_accepted_where_there_is_any_room(void **state)
 {
 	static uint8_t buf[200000];
@@ -318,6 +338,7 @@ static const struct CMUnitTest tests[] = {
 	T(plain_recv_of_control_is_eio_and_keeps_it),
 	T(half_a_record_is_not_readable),
 	T(bad_records_have_their_errors),
+	T(receive_error_is_met_by_the_next_send_or_so_error),
 	T(one_more_record_is_accepted_where_there_is_any_room),
 	T(close_and_shutdown_lose_what_tcp_has_not_got),
 	T(part_of_a_sendfile_leaves_an_open_record),

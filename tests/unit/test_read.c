@@ -140,6 +140,8 @@ static void reading_sends_what_waits(void **state)
 	assert_int_equal(n, 16383);
 	assert_true(ktls_wants(p.conn) & POLLOUT);
 	assert_true(pair_info(&p).unsent > 0);
+	assert_errno(ktls_read(p.conn, buf, 10), EAGAIN);
+	assert_int_equal(ktls_wants(p.conn), POLLIN | POLLOUT);
 	for (int i = 0; i < 5; i++) {
 		pair_peer(&p);
 		assert_errno(ktls_read(p.conn, buf, 10), EAGAIN);

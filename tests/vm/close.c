@@ -3,7 +3,7 @@
  * ktls-vm-close: the kernel loses accepted bytes when a socket with keys is
  * closed; ktls_close() loses none.
  */
-#include "vmtest.h"
+#include "close.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,100 +18,6 @@
 
 static const struct vt_suite *const tls12 = &vt_suites[0];
 static const struct vt_suite *const tls13 = &vt_suites[6];
-
-#define N(a) (sizeof(a) / sizeof((a)[0]))
-
-enum {
-	LATE = 120 /* ms after which the readers begin */
-};
-
-/*
- * Whether a record is left half sent depends on how the sizes of calls and
- * buffers meet, in another way on each kernel; a buffer of 0 is left alone.
- */
-static const struct {
-	int sndbuf;
-	size_t call;
-} shapes[] = {
-	{4608, 16384},	 {65536, 100000}, {0, 16384},
-	{16384, 100000}, {131072, 70000}, {16384, 5000},
-};
-
-static void sleep_ms(int ms)
-{
-	struct timespec t = {.tv_sec = ms / 1000,
-			     .tv_nsec = ms % 1000 * 1000000L};
-
-	while (nanosleep(&t, &t) < 0 && errno == EINTR)
-		;
-}
-
-/* Plaintext that comes out of a raw kernel TLS socket up to its end. */
-static void *read_raw(void *arg)
-{
-	static char buf[65536];
-	const int fd = *(int *)arg;
-	static size_t count;
-	ssize_t n;
-
-	count = 0;
-	sleep_ms(LATE);
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0)
-		count += (size_t)n;
-	return &count;
-}
-
-/* The kernel alone: bytes that send() accepted and nobody got; -1: cannot */
-static long lost_by_kernel(int sndbuf, size_t call)
-{
-	pthread_t thread;
-	size_t accepted = 0;
-	void *got;
-	int fd[2];
-	ssize_t n;
-
-	vt_tcp_pair(fd);
-	vt_set_sndbuf(fd[0], sndbuf);
-	if (vt_raw_install(fd[0], tls12, KTLS_TX) ||
-	    vt_raw_install(fd[1], tls12, KTLS_RX)) {
-		close(fd[0]);
-		close(fd[1]);
-		return -1;
-	}
-	vt_set_nonblocking(fd[0], true);
-	while (accepted + call < VT_DATA &&
-	       (n = send(fd[0], vt_data + accepted, call, MSG_NOSIGNAL)) > 0)
-		accepted += (size_t)n;
-	MUST(pthread_create(&thread, NULL, read_raw, &fd[1]) == 0);
-	close(fd[0]);
-	MUST(pthread_join(thread, &got) == 0);
-	close(fd[1]);
-	return (long)accepted - (long)*(size_t *)got;
-}
-
-static void reproduce(void)
-{
-	unsigned int lossy = 0;
-	long lost;
-
-	for (size_t i = 0; i < N(shapes); i++) {
-		vt_case("the kernel alone, SO_SNDBUF %d, %zu bytes a call",
-			shapes[i].sndbuf, shapes[i].call);
-		lost = lost_by_kernel(shapes[i].sndbuf, shapes[i].call);
-		if (lost < 0) {
-			vt_skip("the kernel's loss: no keys");
-			return;
-		}
-		lossy += lost > 0;
-		if (lost > 0)
-			vt_note("close() alone, SO_SNDBUF %d, %zu bytes a "
-				"call: %ld bytes lost",
-				shapes[i].sndbuf, shapes[i].call, lost);
-	}
-	vt_case("the kernel alone");
-	CHECK(lossy > 0, "NOT REPRODUCED: this kernel's close() lost nothing; "
-			 "the rest of this test proves little");
-}
 
 static volatile sig_atomic_t alarms;
 
@@ -190,7 +96,7 @@ static void traffic(const struct traffic *t, SSL_CTX *lib, SSL_CTX *other)
 	vt_tcp_pair(fd);
 	vt_set_sndbuf(fd[1], t->sndbuf);
 	vt_peer_init(&p, other, fd[0], false);
-	p.start_ms = LATE;
+	p.start_ms = VT_LATE;
 	p.pause_us = t->pause_us;
 	vt_end_init(&e, lib, fd[1], true, t->blocking, &policy);
 	vt_stream_init(&e.out, 4321, sizes, n);
@@ -244,7 +150,7 @@ static void other_calls(uint32_t use)
 	vt_set_sndbuf(fd[1], 4608);
 	vt_set_rcvbuf(fd[0], 16384);
 	vt_peer_init(&p, other, fd[0], false);
-	p.start_ms = LATE;
+	p.start_ms = VT_LATE;
 	vt_end_init(&e, lib, fd[1], true, false, &policy);
 	vt_peer_start(&p);
 	CHECK(vt_end_handshake(&e) == 0, "errno %d", errno);
@@ -294,8 +200,8 @@ static void repeat(const struct vt_suite *s, uint32_t use, unsigned int times)
 			.use = use,
 			.blocking = i % 2,
 			.signals = i / 2 % 3 == 2,
-			.sndbuf = shapes[i / 2 % N(shapes)].sndbuf,
-			.call = shapes[i / 2 % N(shapes)].call,
+			.sndbuf = vt_shapes[i / 2 % VT_SHAPES].sndbuf,
+			.call = vt_shapes[i / 2 % VT_SHAPES].call,
 			.fill = !(i % 2),
 		};
 
@@ -319,7 +225,7 @@ static uint64_t nobody_reads(uint32_t use, bool blocking, size_t shape)
 	struct ktls_policy policy = vt_policy(use, KTLS_OFF);
 	struct ktls_error error = {.size = sizeof(error)};
 	struct ktls_info info;
-	const size_t call = shapes[shape].call;
+	const size_t call = vt_shapes[shape].call;
 	const size_t sizes[] = {call, call, call,
 				call, call, call,
 				call, call, VT_DATA - 10000 - 8 * call};
@@ -329,23 +235,23 @@ static uint64_t nobody_reads(uint32_t use, bool blocking, size_t shape)
 	int fd[2], r;
 
 	vt_case("nobody reads, use %u, %s, SO_SNDBUF %d, %zu bytes a call", use,
-		blocking ? "blocking" : "non-blocking", shapes[shape].sndbuf,
+		blocking ? "blocking" : "non-blocking", vt_shapes[shape].sndbuf,
 		call);
 	MUST(ktls_ctx_enable(lib) == 0);
 	vt_tcp_pair(fd);
-	vt_set_sndbuf(fd[1], shapes[shape].sndbuf);
+	vt_set_sndbuf(fd[1], vt_shapes[shape].sndbuf);
 	vt_set_rcvbuf(fd[0], 8192);
 	vt_peer_init(&p, other, fd[0], false);
 	p.start_ms = 1500;
 	vt_end_init(&e, lib, fd[1], true, false, &policy);
-	vt_stream_init(&e.out, 1, sizes, N(sizes));
+	vt_stream_init(&e.out, 1, sizes, sizeof(sizes) / sizeof(sizes[0]));
 	e.only_write = true;
 	vt_peer_start(&p);
 	if (CHECK(vt_end_handshake(&e) == 0, "errno %d", errno))
 		/* again, when TCP has moved what it could */
 		for (int i = 0; i < 3; i++) {
 			fill(&e);
-			sleep_ms(50);
+			vt_sleep_ms(50);
 		}
 	/* a deadline counts for both kinds of socket */
 	start = vt_now();
@@ -399,10 +305,20 @@ int main(int argc, char **argv)
 			strerror(e));
 		return vt_end();
 	}
-	reproduce();
+	vt_close_raw(true);
 	repeat(tls12, KTLS_REQUIRE, times);
 	repeat(tls13, KTLS_REQUIRE, times);
 	nobody_reads_at_all(KTLS_REQUIRE);
 	other_calls(KTLS_REQUIRE);
+	if (vt_async_start()) {
+		vt_note("with asynchronous crypto:");
+		vt_close_raw(false);
+		repeat(tls12, KTLS_REQUIRE, times);
+		repeat(tls13, KTLS_REQUIRE, times);
+		vt_case("back to synchronous crypto");
+		CHECK(vt_async_stop(), "pcrypt stays");
+	} else {
+		vt_skip("asynchronous crypto: no pcrypt");
+	}
 	return vt_end();
 }

@@ -106,7 +106,18 @@ static void relay_start(struct relay *r, int fd[2])
 
 static int by_nonce(const void *a, const void *b)
 {
-	return memcmp(a, b, 8);
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static uint64_t big_endian(const uint8_t *p)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < 8; i++)
+		n = n << 8 | p[i];
+	return n;
 }
 
 /* One direction's bytes, when the connection is over. */
@@ -132,7 +143,7 @@ static void check_wire(const struct wire *w, const char *whose, bool gcm12)
 			   whose, records, at, w->len, h[0], h[1], h[2], len))
 			break;
 		if (gcm12 && encrypted && len >= 8)
-			memcpy(&nonces[n_nonces++], h + HEADER, 8);
+			nonces[n_nonces++] = big_endian(h + HEADER);
 		/* TLS 1.2: all that follows is under the key */
 		if (h[0] == 20)
 			encrypted = true;
@@ -141,6 +152,12 @@ static void check_wire(const struct wire *w, const char *whose, bool gcm12)
 	}
 	CHECK(at == w->len, "%s: %zu bytes behind the last record", whose,
 	      w->len - at);
+	/* OpenSSL and the kernel both count; nobody starts anew */
+	for (size_t i = 1; i < n_nonces; i++)
+		CHECK(nonces[i] == nonces[i - 1] + 1,
+		      "%s: nonce %zu is %llx after %llx", whose, i,
+		      (unsigned long long)nonces[i],
+		      (unsigned long long)nonces[i - 1]);
 	qsort(nonces, n_nonces, sizeof(*nonces), by_nonce);
 	for (size_t i = 1; i < n_nonces; i++)
 		repeated += nonces[i] == nonces[i - 1];

@@ -62,7 +62,8 @@ void vt_case(const char *fmt, ...)
 	va_end(ap);
 }
 
-static void say(const char *what, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0)))
+say(const char *what, const char *fmt, va_list ap)
 {
 	printf("%s: %s: ", what, program);
 	vprintf(fmt, ap);

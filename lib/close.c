@@ -230,7 +230,8 @@ static int shut_down(struct ktls_conn *c, int timeout_ms)
 
 		if (c->shutdown == KTLS__DONE)
 			return 0;
-		if (c->dead || c->tx_dead)
+		/* once all is sent, what the peer says does not matter */
+		if (c->shutdown < KTLS__DRAIN && (c->dead || c->tx_dead))
 			return c->dead ? -c->dead : -c->tx_dead;
 		c->wants = 0;
 		r = step(c);

@@ -287,6 +287,54 @@ static void peer_resets(const struct vt_suite *s, uint32_t use)
 	vt_duo_drop(&d);
 }
 
+/*
+ * The client's data come together with the end of its handshake, and OpenSSL
+ * likes to read ahead: they are the kernel's to decrypt.
+ */
+static void data_with_finished(uint32_t use)
+{
+	SSL_CTX *lib = vt_ctx(vt_tls13, true, false);
+	SSL_CTX *peer = vt_ctx(vt_tls13, false, false);
+	struct ktls_policy policy = vt_policy(use, use);
+	struct ktls_info info;
+	struct vt_duo d;
+	int fd[2], n = 0;
+
+	vt_case("use %u: data with Finished", use);
+	MUST(ktls_ctx_enable(lib) == 0);
+	SSL_CTX_set_read_ahead(lib, 1);
+	vt_tcp_pair(fd);
+	vt_duo_init(&d, lib, peer, fd, true, &policy);
+	MUST(SSL_do_handshake(d.ssl) < 0);
+	MUST(vt_poll(d.lib.fd, POLLIN));
+	CHECK(ktls_handshake(d.lib.c) == -1 && errno == EAGAIN, "errno %d",
+	      errno);
+	while (SSL_do_handshake(d.ssl) != 1)
+		MUST(vt_poll(d.fd, POLLIN));
+	MUST(SSL_write(d.ssl, vt_data + 77, 3000) == 3000);
+	MUST(SSL_write(d.ssl, vt_data + 77 + 3000, 3000) == 3000);
+	MUST(vt_poll(d.lib.fd, POLLIN));
+	CHECK(ktls_handshake(d.lib.c) == 0, "errno %d", errno);
+	while (n < 6000) {
+		uint8_t buf[1000];
+		ssize_t r = vt_duo_lib_read(&d, buf, sizeof(buf));
+
+		if (!CHECK(r > 0 && memcmp(buf, vt_data + 77 + n, (size_t)r) == 0,
+			   "%zd, errno %d, after %d bytes", r, errno, n))
+			break;
+		n += (int)r;
+	}
+	vt_duo_to_lib(&d, 5, 50000);
+	vt_duo_to_peer(&d, 6, 50000);
+	vt_end_info(&d.lib, &info);
+	CHECK(info.rx.kernel_bytes == (use == KTLS_OFF ? 0 : 56000),
+	      "the kernel had %llu bytes",
+	      (unsigned long long)info.rx.kernel_bytes);
+	vt_duo_close(&d);
+	SSL_CTX_free(lib);
+	SSL_CTX_free(peer);
+}
+
 /* The same for each use of the kernel, where there is a kernel for it. */
 static void each_use(uint32_t use)
 {
@@ -294,6 +342,7 @@ static void each_use(uint32_t use)
 
 	timeouts(use);
 	blocking_restored(use);
+	data_with_finished(use);
 	for (size_t i = 0; i < 2; i++) {
 		for (int server = 0; server < 2; server++) {
 			peer_half_closes(suites[i], server, use, true);

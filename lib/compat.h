@@ -11,9 +11,8 @@
 #include <netinet/in.h>
 
 /* include/uapi/linux/tcp.h */
-#define KTLS__TCP_NODELAY 1
-#define KTLS__TCP_INFO	  11
-#define KTLS__TCP_ULP	  31
+#define KTLS__TCP_INFO 11
+#define KTLS__TCP_ULP  31
 
 /* include/linux/socket.h, include/uapi/linux/tls.h */
 #define KTLS__SOL_TLS 282

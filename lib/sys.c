@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 /*
- * (A call that fails with EINTR has moved nothing, so that it may be made
- * again: the sockets are non-blocking, and only ktls__sys_poll() sleeps.)
+ * A call that fails with EINTR has moved nothing, so that it is made again
+ * here: the sockets are non-blocking, and only ktls__sys_poll() sleeps.
  */
-#define RETRY(result, call)                                                    \
-	do                                                                     \
-		(result) = (call);                                             \
-	while ((result) < 0 && errno == EINTR)
+static bool interrupted(ssize_t r)
+{
+	return r < 0 && errno == EINTR;
+}
 
 static ssize_t checked(ssize_t r)
 {
@@ -40,7 +40,9 @@ ssize_t ktls__sys_send(int fd, const void *buf, size_t len)
 {
 	ssize_t r;
 
-	RETRY(r, send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL));
+	do
+		r = send(fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (interrupted(r));
 	return checked(r);
 }
 
@@ -48,7 +50,9 @@ ssize_t ktls__sys_recv(int fd, void *buf, size_t len)
 {
 	ssize_t r;
 
-	RETRY(r, recv(fd, buf, len, MSG_DONTWAIT));
+	do
+		r = recv(fd, buf, len, MSG_DONTWAIT);
+	while (interrupted(r));
 	return checked(r);
 }
 
@@ -56,7 +60,9 @@ ssize_t ktls__sys_sendmsg(int fd, const struct msghdr *msg)
 {
 	ssize_t r;
 
-	RETRY(r, sendmsg(fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL));
+	do
+		r = sendmsg(fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (interrupted(r));
 	return checked(r);
 }
 
@@ -64,7 +70,9 @@ ssize_t ktls__sys_recvmsg(int fd, struct msghdr *msg)
 {
 	ssize_t r;
 
-	RETRY(r, recvmsg(fd, msg, MSG_DONTWAIT));
+	do
+		r = recvmsg(fd, msg, MSG_DONTWAIT);
+	while (interrupted(r));
 	return checked(r);
 }
 
@@ -72,7 +80,9 @@ ssize_t ktls__sys_sendfile(int fd, int in_fd, off_t *offset, size_t count)
 {
 	ssize_t r;
 
-	RETRY(r, sendfile(fd, in_fd, offset, count));
+	do
+		r = sendfile(fd, in_fd, offset, count);
+	while (interrupted(r));
 	return checked(r);
 }
 
@@ -125,7 +135,9 @@ ssize_t ktls__sys_pread(int fd, void *buf, size_t len, off_t offset)
 {
 	ssize_t r;
 
-	RETRY(r, pread(fd, buf, len, offset));
+	do
+		r = pread(fd, buf, len, offset);
+	while (interrupted(r));
 	return checked(r);
 }
 

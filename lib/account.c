@@ -65,7 +65,7 @@ int64_t ktls__account_unsent(const struct ktls_conn *c)
 	int r;
 
 	if (c->tx.mode != KTLS_MODE_KERNEL)
-		return (int64_t)c->out.len;
+		return (int64_t)(c->out.len + c->open.len);
 	if (ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE)
 		return -EINVAL;
 	/* the number first: a record made in between only adds to the rest */

@@ -303,7 +303,7 @@ int ktls__bio_feed(struct ktls_conn *c, uint8_t type, const uint8_t *p, size_t n
 
 static long bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
 {
-	struct ktls_conn *c = BIO_get_data(bio);
+	struct ktls_conn *c;
 
 	(void)num;
 	switch (cmd) {
@@ -311,6 +311,7 @@ static long bio_ctrl(BIO *bio, int cmd, long num, void *ptr)
 		/* written, or in out, which ktls__out_flush() sees to */
 		return 1;
 	case BIO_C_GET_FD:
+		c = BIO_get_data(bio);
 		if (!c)
 			return -1;
 		if (ptr)

@@ -52,10 +52,10 @@ static inline uint8_t *ktls__buf_room(struct ktls__buf *b, size_t n)
 
 static inline bool ktls__buf_append(struct ktls__buf *b, const void *p, size_t n)
 {
-	uint8_t *to = ktls__buf_room(b, n);
+	uint8_t *to = n > 0 ? ktls__buf_room(b, n) : NULL;
 
 	if (!to)
-		return false;
+		return n == 0;
 	memcpy(to, p, n);
 	b->len += n;
 	return true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ktls_shutdown() and ktls_close(): nothing that was accepted is lost. The
+ * ktls_flush(), ktls_shutdown() and ktls_close(): nothing that was accepted
+ * is lost. The
  * kernel drops what has not reached TCP when a socket is closed or shut down,
  * so the end waits for the account to be even; and it resets connections that
  * are closed with unread data, so the peer is read to its end.
@@ -11,10 +12,9 @@
 #include <limits.h>
 #include <poll.h>
 
-#include <openssl/err.h>
-
 #include "account.h"
 #include "bio.h"
+#include "open.h"
 #include "record.h"
 #include "result.h"
 #include "sys.h"
@@ -40,12 +40,20 @@ static ssize_t notify_user(struct ktls_conn *c)
 {
 	int r;
 
-	ERR_clear_error();
+	ktls__ssl_begin();
 	r = SSL_shutdown(c->ssl);
 	if (r < 0)
 		r = ktls__ssl_result(c, r, "SSL_shutdown");
 	/* WANT_READ cannot be: that is for a second SSL_shutdown() */
 	return r < 0 && r != -EAGAIN ? r : c->tx_dead ? -c->tx_dead : 0;
+}
+
+/* Every accepted byte is in a record that the socket has. */
+static ssize_t settle(struct ktls_conn *c)
+{
+	const int r = ktls__open_close(c);
+
+	return r < 0 ? r : ktls__flush(c);
 }
 
 static bool peer_gone(const struct ktls_conn *c)
@@ -73,16 +81,14 @@ static ssize_t notify(struct ktls_conn *c)
 	return r;
 }
 
-static ssize_t queue(struct ktls_conn *c)
+/* 0 when TCP has every byte. */
+static ssize_t unsent(struct ktls_conn *c)
 {
-	int64_t unsent = ktls__account_unsent(c);
+	const int64_t n = ktls__account_unsent(c);
 
-	if (unsent < 0 && !c->delivered)
-		return ktls__fail_tx(c, (int)-unsent, "getsockopt");
-	if (unsent > 0)
-		return ktls__again(c, POLLOUT);
-	c->shutdown = KTLS__FIN;
-	return 0;
+	if (n < 0 && !c->delivered)
+		return ktls__fail_tx(c, (int)-n, "getsockopt");
+	return n > 0 ? ktls__again(c, POLLOUT) : 0;
 }
 
 static ssize_t fin(struct ktls_conn *c)
@@ -102,7 +108,7 @@ static ssize_t discard_user(struct ktls_conn *c, void *buf, size_t len)
 
 	if (!SSL_is_init_finished(c->ssl) || c->dead)
 		return ktls__sys_recv(c->fd, buf, len);
-	ERR_clear_error();
+	ktls__ssl_begin();
 	if (SSL_read_ex(c->ssl, buf, len, &got) == 1)
 		return (ssize_t)got;
 	r = ktls__ssl_result(c, 0, "SSL_read");
@@ -114,12 +120,13 @@ static ssize_t discard_user(struct ktls_conn *c, void *buf, size_t len)
 static ssize_t discard(struct ktls_conn *c)
 {
 	uint8_t buf[KTLS__RECORD_MAX];
+	const struct iovec iov = {buf, sizeof(buf)};
 	struct ktls__record_in in;
 	ssize_t n;
 
 	if (c->rx.mode == KTLS_MODE_USER)
 		return discard_user(c, buf, sizeof(buf));
-	n = ktls__record_recv(c->fd, buf, sizeof(buf), &in);
+	n = ktls__record_recv(c->fd, &iov, 1, &in);
 	if (n > 0 && in.type == KTLS__ALERT)
 		c->closed = true;
 	return n;
@@ -159,18 +166,19 @@ static ssize_t drain(struct ktls_conn *c)
 	return 0;
 }
 
-static ssize_t step(struct ktls_conn *c)
+/* Goes on until that much is done. */
+static ssize_t step(struct ktls_conn *c, int until)
 {
 	ssize_t r = 0;
 
-	while (r == 0 && c->shutdown != KTLS__DONE) {
+	while (r == 0 && c->shutdown < until) {
 		switch ((enum ktls__shutdown)c->shutdown) {
 		case KTLS__OPEN:
 			c->shutdown = KTLS__NOTIFY;
 			break;
 		case KTLS__NOTIFY:
 			/* no record is made while another one waits */
-			r = ktls__flush(c);
+			r = settle(c);
 			if (r == 0)
 				r = notify(c);
 			break;
@@ -180,7 +188,9 @@ static ssize_t step(struct ktls_conn *c)
 				c->shutdown = KTLS__QUEUE;
 			break;
 		case KTLS__QUEUE:
-			r = queue(c);
+			r = unsent(c);
+			if (r == 0)
+				c->shutdown = KTLS__FIN;
 			break;
 		case KTLS__FIN:
 			r = fin(c);
@@ -195,60 +205,111 @@ static ssize_t step(struct ktls_conn *c)
 	return r;
 }
 
-static int timed_out(struct ktls_conn *c)
+static int timed_out(struct ktls_conn *c, const char *call)
 {
 	int64_t unsent = ktls__account_unsent(c);
 
 	c->error.unsent = unsent > 0 ? (uint64_t)unsent : 0;
-	return ktls__error_set(&c->error, ETIMEDOUT, "ktls_shutdown", 0, 0, NULL);
+	return ktls__error_set(&c->error, ETIMEDOUT, call, 0, 0, NULL);
 }
 
-static void wait_a_little(struct ktls_conn *c, int64_t left, int *timer)
-{
-	int ms = left < 0 || left > INT_MAX ? -1 : (int)left;
+/* A call that goes on until r is not -EAGAIN, or its time is over. */
+struct deadline {
+	const char *call;
+	int timeout_ms;
+	int64_t end;
+	int timer;
+};
 
-	if (c->shutdown != KTLS__QUEUE) {
-		(void)ktls__sys_poll(c->fd, (short)c->wants, ms);
-		return;
-	}
-	/* the socket may well be writable: only time helps */
-	if (ms < 0 || ms > *timer)
-		ms = *timer;
-	(void)ktls__sys_poll(c->fd, 0, ms);
-	if (*timer < TIMER_MAX)
-		*timer *= 2;
+static struct deadline deadline(const char *call, int timeout_ms)
+{
+	return (struct deadline){call, timeout_ms, ktls__sys_now() + timeout_ms,
+				 1};
 }
 
-static int shut_down(struct ktls_conn *c, int timeout_ms)
+/*
+ * True when it is time to try again. Where r is about TCP's queue the socket
+ * may well be writable, and only time helps.
+ */
+static bool again(struct ktls_conn *c, ssize_t *r, struct deadline *d, bool queue)
 {
-	const int64_t end = ktls__sys_now() + timeout_ms;
 	int64_t left = -1;
-	int timer = 1;
+	int ms, error = 0;
+	socklen_t len = sizeof(error);
 
-	for (;;) {
-		ssize_t r;
+	if (*r != -EAGAIN || d->timeout_ms == 0)
+		return false;
+	if (d->timeout_ms > 0) {
+		left = d->end - ktls__sys_now();
+		if (left <= 0) {
+			*r = timed_out(c, d->call);
+			return false;
+		}
+	}
+	ms = left < 0 || left > INT_MAX ? -1 : (int)left;
+	if (!queue) {
+		(void)ktls__sys_poll(c->fd, (short)c->wants, ms);
+		return true;
+	}
+	if (ms < 0 || ms > d->timer)
+		ms = d->timer;
+	if (ktls__sys_poll(c->fd, 0, ms) > 0) {
+		/* an error, of what was received: nothing is sent before it is read */
+		(void)ktls__sys_getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error,
+					   &len);
+		(void)ktls__sys_poll(-1, 0, ms);
+	}
+	if (d->timer < TIMER_MAX)
+		d->timer *= 2;
+	return true;
+}
 
-		if (c->shutdown == KTLS__DONE)
+static int shut_down(struct ktls_conn *c, int timeout_ms, int until)
+{
+	struct deadline d = deadline("ktls_shutdown", timeout_ms);
+	ssize_t r;
+
+	do {
+		if (c->shutdown >= until)
 			return 0;
 		/* once all is sent, what the peer says does not matter */
 		if (c->shutdown < KTLS__DRAIN && (c->dead || c->tx_dead))
 			return c->dead ? -c->dead : -c->tx_dead;
 		c->wants = 0;
-		r = step(c);
-		if (r != -EAGAIN || timeout_ms == 0)
-			return (int)r;
-		if (timeout_ms > 0) {
-			left = end - ktls__sys_now();
-			if (left <= 0)
-				return timed_out(c);
-		}
-		wait_a_little(c, left, &timer);
-	}
+		r = step(c, until);
+	} while (again(c, &r, &d, c->shutdown == KTLS__QUEUE));
+	return (int)r;
+}
+
+int ktls_flush(struct ktls_conn *c, int timeout_ms)
+{
+	struct deadline d = deadline("ktls_flush", timeout_ms);
+	bool queue;
+	ssize_t r;
+
+	do {
+		r = c ? ktls__ready(c, KTLS_TX) : -EINVAL;
+		if (r < 0)
+			break;
+		c->wants = 0;
+		r = settle(c);
+		queue = r == 0;
+		if (queue)
+			r = unsent(c);
+	} while (again(c, &r, &d, queue));
+	return (int)ktls__return(r);
+}
+
+int ktls_shutdown_write(struct ktls_conn *c, int timeout_ms)
+{
+	return (int)ktls__return(c ? shut_down(c, timeout_ms, KTLS__DRAIN)
+				   : -EINVAL);
 }
 
 int ktls_shutdown(struct ktls_conn *c, int timeout_ms)
 {
-	return (int)ktls__return(c ? shut_down(c, timeout_ms) : -EINVAL);
+	return (int)ktls__return(c ? shut_down(c, timeout_ms, KTLS__DONE)
+				   : -EINVAL);
 }
 
 /*
@@ -258,6 +319,7 @@ int ktls_shutdown(struct ktls_conn *c, int timeout_ms)
 static void give_up(struct ktls_conn *c)
 {
 	uint8_t buf[KTLS__RECORD_MAX];
+	const struct iovec iov = {buf, sizeof(buf)};
 	struct ktls__record_in in;
 	ssize_t n = 1;
 
@@ -267,7 +329,7 @@ static void give_up(struct ktls_conn *c)
 	}
 	for (size_t got = 0; got < DRAIN_MAX && n > 0; got += (size_t)n)
 		n = c->rx.mode == KTLS_MODE_KERNEL
-			    ? ktls__record_recv(c->fd, buf, sizeof(buf), &in)
+			    ? ktls__record_recv(c->fd, &iov, 1, &in)
 			    : ktls__sys_recv(c->fd, buf, sizeof(buf));
 }
 
@@ -277,7 +339,7 @@ int ktls_close(struct ktls_conn *c, int timeout_ms)
 
 	if (!c)
 		return (int)ktls__return(-EINVAL);
-	r = shut_down(c, timeout_ms);
+	r = shut_down(c, timeout_ms, KTLS__DONE);
 	if (r == -EAGAIN)
 		return (int)ktls__return(r);
 	fd = c->fd;

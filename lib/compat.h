@@ -11,13 +11,24 @@
 #include <netinet/in.h>
 
 /* include/uapi/linux/tcp.h */
-#define KTLS__TCP_INFO 11
-#define KTLS__TCP_ULP  31
+enum {
+	KTLS__TCP_NODELAY = 1,
+	KTLS__TCP_MAXSEG = 2,
+	KTLS__TCP_CORK = 3,
+	KTLS__TCP_INFO = 11,
+	KTLS__TCP_NOTSENT_LOWAT = 25,
+	KTLS__TCP_ULP = 31
+};
 
 /* include/linux/socket.h, include/uapi/linux/tls.h */
 #define KTLS__SOL_TLS 282
 
-enum { KTLS__TLS_TX = 1, KTLS__TLS_RX = 2 };
+enum {
+	KTLS__TLS_TX = 1,
+	KTLS__TLS_RX = 2,
+	KTLS__TLS_RX_EXPECT_NO_PAD = 4,
+	KTLS__TLS_TX_MAX_PAYLOAD_LEN = 5 /* Linux 6.19 */
+};
 
 /* ancillary data of level SOL_TLS: one byte, the TLS ContentType */
 enum { KTLS__SET_RECORD_TYPE = 1, KTLS__GET_RECORD_TYPE = 2 };

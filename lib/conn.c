@@ -11,6 +11,7 @@
 #include "handshake.h"
 #include "policy.h"
 #include "result.h"
+#include "size.h"
 #include "sys.h"
 
 static int check_ssl(SSL *ssl)
@@ -64,6 +65,8 @@ static void adopt(struct ktls_conn *c, SSL *ssl)
 	SSL_clear_options(ssl, SSL_OP_ENABLE_KTLS);
 	/* else a ticket would end a read early, with data still to be had */
 	SSL_set_mode(ssl, SSL_MODE_AUTO_RETRY);
+	/* the BIO takes all, whatever SSL_set_max_send_fragment() makes of it */
+	SSL_clear_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
 	if (c->tx.asked != KTLS_OFF || c->rx.asked != KTLS_OFF)
 		/* it would change keys that the kernel may have */
 		SSL_set_options(ssl, SSL_OP_NO_RENEGOTIATION);
@@ -89,7 +92,9 @@ static int init(struct ktls_conn *c, SSL *ssl, int fd,
 	if (r < 0)
 		return r;
 	c->disabled = disable && strcmp(disable, "1") == 0;
-	c->record_max = KTLS__RECORD_MAX;
+	c->record_peer = KTLS__RECORD_MAX;
+	c->record_kernel = KTLS__RECORD_MAX;
+	c->pipe_wanted = -1;
 	half_init(&c->tx, c->policy.tx);
 	half_init(&c->rx, c->policy.rx);
 	c->bio = ktls__bio_new(c);
@@ -148,6 +153,7 @@ void ktls_conn_free(struct ktls_conn *c)
 	if (SSL_get_info_callback(c->ssl) == ktls__info_callback)
 		SSL_set_info_callback(c->ssl, c->next_info);
 	SSL_free(c->ssl);
+	ktls__size_end(c);
 	if (c->restore_fl) {
 		fl = ktls__sys_getfl(c->fd);
 		if (fl >= 0)
@@ -155,7 +161,9 @@ void ktls_conn_free(struct ktls_conn *c)
 	}
 	half_free(&c->tx);
 	half_free(&c->rx);
+	ktls__buf_free(&c->open);
 	ktls__buf_free(&c->out);
+	ktls__buf_free(&c->ahead);
 	ktls__buf_free(&c->feed);
 	ktls__buf_free(&c->control);
 	explicit_bzero(c, sizeof(*c));

@@ -5,11 +5,10 @@
 #include <errno.h>
 #include <poll.h>
 
-#include <openssl/err.h>
-
 #include "bio.h"
 #include "offload.h"
 #include "result.h"
+#include "size.h"
 
 void ktls__info_callback(const SSL *ssl, int where, int ret)
 {
@@ -32,7 +31,7 @@ static int step(struct ktls_conn *c)
 {
 	int r, waiting;
 
-	ERR_clear_error();
+	ktls__ssl_begin();
 	r = SSL_do_handshake(c->ssl);
 	if (r != 1) {
 		r = ktls__ssl_result(c, r, "SSL_do_handshake");
@@ -66,6 +65,7 @@ int ktls_handshake(struct ktls_conn *c)
 	while (ktls__retry(c, &r));
 	if (r == 0) {
 		c->handshaken = true;
+		ktls__size_handshaken(c);
 		r = ktls__offload_start(c);
 	}
 	return (int)ktls__return(r);

@@ -5,7 +5,9 @@
 
 #include "account.h"
 #include "offload.h"
+#include "policy.h"
 #include "result.h"
+#include "size.h"
 
 int ktls_offload(struct ktls_conn *c, int directions)
 {
@@ -27,6 +29,48 @@ int ktls_offload(struct ktls_conn *c, int directions)
 			result = r;
 	}
 	return (int)ktls__return(result);
+}
+
+int ktls_set_policy(struct ktls_conn *c, const struct ktls_policy *policy)
+{
+	struct ktls_policy p;
+	int r = c && policy ? ktls__policy_read(policy, &p) : -EINVAL;
+
+	/* where a direction is now is ktls_offload()'s to change */
+	if (r == 0 && (p.tx != c->policy.tx || p.rx != c->policy.rx))
+		r = -EINVAL;
+	if (r < 0)
+		return (int)ktls__return(r);
+	c->policy = p;
+	ktls__offload_no_pad(c);
+	return 0;
+}
+
+static uint32_t sizing(const struct ktls_conn *c)
+{
+	if (c->tx.mode == KTLS_MODE_USER)
+		return KTLS_SIZING_OPENSSL;
+	return ktls__size_cut(c) ? KTLS_SIZING_CALLS : KTLS_SIZING_KERNEL;
+}
+
+static void fill_sizes(const struct ktls_conn *c, struct ktls_info *i)
+{
+	const bool kernel = c->tx.mode == KTLS_MODE_KERNEL;
+
+	i->record_size_asked = c->policy.record_size;
+	i->record_size = (uint32_t)ktls__size_record(c);
+	i->record_limit = (uint32_t)c->record_peer;
+	i->record_sizing = sizing(c);
+	i->record_ramp = c->policy.record_ramp;
+	i->stall_guard_asked = c->policy.stall_guard;
+	i->stall_guard = kernel && c->policy.stall_guard != KTLS_OFF;
+	if (kernel)
+		i->file_call = ktls__size_file(c, 0, 0, c->policy.budget);
+	i->notsent_lowat = (uint32_t)c->lowat_raised;
+	i->guard_waits = c->guard_waits;
+	i->guard_pushes = c->guard_pushes;
+	i->expect_no_pad_asked = c->policy.expect_no_pad;
+	i->expect_no_pad = c->no_pad;
 }
 
 static void fill(const struct ktls__half *h, struct ktls_dir_info *out)
@@ -61,6 +105,7 @@ int ktls_get_info(const struct ktls_conn *c, struct ktls_info *info)
 	fill(&c->rx, &i.rx);
 	i.offload_after = c->policy.offload_after;
 	i.budget = c->policy.budget;
+	fill_sizes(c, &i);
 	unsent = ktls__account_unsent(c);
 	i.unsent = unsent > 0 ? (uint64_t)unsent : 0;
 	memset(info, 0, info->size);

@@ -13,7 +13,10 @@
 #include "account.h"
 #include "bio.h"
 #include "keys.h"
+#include "open.h"
+#include "probe.h"
 #include "result.h"
+#include "size.h"
 #include "sys.h"
 
 /* bytes of a kept record that are given back when it is not needed */
@@ -154,15 +157,6 @@ static uint32_t prepare(struct ktls_conn *c, int dir, struct ktls__protection *p
 	return reason;
 }
 
-/* RFC 6066 section 4: 1 is 512 bytes, 4 is 4096; 0 is no limit */
-static size_t record_max(const struct ktls_conn *c)
-{
-	const SSL_SESSION *s = SSL_get_session(c->ssl);
-	const uint8_t code = s ? SSL_SESSION_get_max_fragment_length(s) : 0;
-
-	return code >= 1 && code <= 4 ? (size_t)256 << code : KTLS__RECORD_MAX;
-}
-
 static int install(struct ktls_conn *c, int dir, const struct ktls__protection *p)
 {
 	struct ktls__half *h = ktls__half(c, dir);
@@ -173,6 +167,7 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	if (r < 0)
 		return refuse(h, ulp_reason(-r), "setsockopt(TCP_ULP)", -r);
 	if (dir == KTLS_TX) {
+		ktls__size_kernel(c);
 		r = ktls__account_start(c, h->track.seq);
 		if (r < 0)
 			return refuse(h, KTLS_REASON_SYSTEM,
@@ -185,6 +180,8 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 				 dir == KTLS_TX ? KTLS__TLS_TX : KTLS__TLS_RX,
 				 info, (socklen_t)size);
 	explicit_bzero(info, sizeof(info));
+	if (r < 0 && dir == KTLS_TX)
+		c->record_kernel = KTLS__RECORD_MAX;
 	if (r < 0)
 		/* tls_sw.c: ENOENT is a missing crypto module */
 		return refuse(h,
@@ -198,7 +195,9 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	h->mode = KTLS_MODE_KERNEL;
 	h->installed = h->generation;
 	if (dir == KTLS_TX)
-		c->record_max = record_max(c);
+		ktls__size_calls(c);
+	else
+		ktls__offload_no_pad(c);
 	h->reason = KTLS_REASON_NONE;
 	h->call = NULL;
 	h->sys_errno = 0;
@@ -231,7 +230,9 @@ int ktls__offload(struct ktls_conn *c, int dir)
 	if (h->asked == KTLS_OFF)
 		return refuse(h, KTLS_REASON_POLICY, NULL, 0);
 	if (dir == KTLS_TX) {
-		r = ktls__flush(c);
+		r = ktls__open_close(c);
+		if (r == 0)
+			r = ktls__flush(c);
 		if (r == -EAGAIN)
 			return defer(c, h, POLLOUT);
 		if (r < 0)
@@ -255,15 +256,43 @@ int ktls__offload(struct ktls_conn *c, int dir)
 	return r;
 }
 
-/* KTLS_AUTO goes by cost. */
+void ktls__offload_no_pad(struct ktls_conn *c)
+{
+	const uint32_t asked = c->policy.expect_no_pad;
+	int on;
+
+	if (c->rx.mode == KTLS_MODE_USER || SSL_version(c->ssl) != KTLS__TLS13)
+		return;
+	on = asked == KTLS_REQUIRE ||
+	     (asked == KTLS_AUTO && ktls__probe_no_pad() > 0);
+	if (on != c->no_pad && ktls__sys_setsockopt(c->fd, KTLS__SOL_TLS,
+						    KTLS__TLS_RX_EXPECT_NO_PAD,
+						    &on, sizeof(on)) == 0)
+		c->no_pad = on;
+}
+
+/*
+ * KTLS_AUTO goes by cost. Receiving TLS 1.3 in the kernel is dearer than in
+ * user space: for the inner content type it decrypts to a buffer of its own
+ * and copies (net/tls/tls_sw.c, tls_sw_recvmsg(), zc_capable). It is cheaper
+ * when it may expect that records are not padded.
+ */
 static bool worth_it(const struct ktls_conn *c, int dir)
 {
-	/*
-	 * Receiving TLS 1.3 in the kernel costs more than in user space: the
-	 * inner content type makes it decrypt to a buffer of its own and
-	 * copy (net/tls/tls_sw.c, tls_sw_recvmsg(), zc_capable).
-	 */
-	return dir == KTLS_TX || SSL_version(c->ssl) == KTLS__TLS12;
+	const struct ktls__cipher *cipher;
+	unsigned int version;
+	int r;
+
+	/* what cannot be moved at all has a better reason than its cost */
+	if (dir == KTLS_TX || c->policy.expect_no_pad == KTLS_REQUIRE ||
+	    ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE ||
+	    version == KTLS__TLS12)
+		return true;
+	if (c->policy.expect_no_pad == KTLS_OFF)
+		return false;
+	r = ktls__probe_no_pad();
+	/* what the kernel does not have is a better reason, too */
+	return r > 0 || ((r == -ENOENT || r == -ENOPROTOOPT) && !c->ulp);
 }
 
 int ktls__offload_auto(struct ktls_conn *c, int dir, uint64_t n)
@@ -278,6 +307,10 @@ int ktls__offload_auto(struct ktls_conn *c, int dir, uint64_t n)
 	missing = h->wanted ? NULL : ktls__absent_known(c);
 	if (missing) {
 		refuse(h, missing->reason, missing->call, ENOENT);
+		return 0;
+	}
+	if (!h->wanted && h->asked == KTLS_AUTO && !worth_it(c, dir)) {
+		refuse(h, KTLS_REASON_COST, NULL, 0);
 		return 0;
 	}
 	r = ktls__offload(c, dir);
@@ -298,10 +331,6 @@ static int start(struct ktls_conn *c, int dir)
 		       h->asked == KTLS_OFF ? KTLS_REASON_POLICY
 					    : KTLS_REASON_DISABLED,
 		       NULL, 0);
-		return 0;
-	}
-	if (h->asked == KTLS_AUTO && !worth_it(c, dir)) {
-		refuse(h, KTLS_REASON_COST, NULL, 0);
 		return 0;
 	}
 	if (h->asked == KTLS_AUTO)

@@ -24,6 +24,9 @@ int ktls__offload_auto(struct ktls_conn *c, int dir, uint64_t n);
 /* At the end of the handshake: 0, -ENOTSUP when KTLS_REQUIRE cannot be. */
 int ktls__offload_start(struct ktls_conn *c);
 
+/* RX in the kernel: TLS_RX_EXPECT_NO_PAD as the policy has it now. */
+void ktls__offload_no_pad(struct ktls_conn *c);
+
 /* Attaches the ULP early for KTLS_REQUIRE: later the peer may have closed. */
 void ktls__offload_prepare(struct ktls_conn *c);
 

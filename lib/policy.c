@@ -5,12 +5,19 @@
 #include <errno.h>
 #include <string.h>
 
+enum {
+	RECORD_MIN = 512, /* the least that RFC 6066 section 4 lets a peer take */
+	RECORD_MAX = 16384 /* RFC 8446 section 5.1 */
+};
+
 static const struct ktls_policy defaults = {
 	.size = sizeof(struct ktls_policy),
 	.tx = KTLS_AUTO,
 	.rx = KTLS_AUTO,
-	.offload_after = 65536,
+	.offload_after = 131072, /* measured: tests/bench/README.md */
 	.budget = 2 * 1024 * 1024,
+	.record_size = RECORD_MAX,
+	.record_idle = 1000,
 };
 
 /* the part that the first release had; older callers do not exist */
@@ -43,7 +50,9 @@ int ktls__policy_read(const struct ktls_policy *from, struct ktls_policy *to)
 			return -E2BIG;
 	memcpy(to, from, sizeof(*to));
 	to->size = sizeof(*to);
-	if (to->tx > KTLS_REQUIRE || to->rx > KTLS_REQUIRE || to->budget == 0)
+	if (to->tx > KTLS_REQUIRE || to->rx > KTLS_REQUIRE || to->budget == 0 ||
+	    to->record_size < RECORD_MIN || to->record_size > RECORD_MAX ||
+	    to->stall_guard > KTLS_OFF || to->expect_no_pad > KTLS_REQUIRE)
 		return -EINVAL;
 	return 0;
 }

@@ -1,41 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* ktls_read() and ktls_pending(): application data in, from either side. */
-#include <errno.h>
-#include <limits.h>
-#include <poll.h>
+/*
+ * ktls_read(), ktls_readv(), ktls_peek() and ktls_pending(): application data
+ * in, from either side.
+ */
+#include "read.h"
 
-#include <openssl/err.h>
+#include <errno.h>
+#include <poll.h>
 
 #include "bio.h"
 #include "offload.h"
 #include "record.h"
 #include "result.h"
+#include "source.h"
 
 enum {
 	/* control or empty records on end: a flood, not a session */
 	CONTROL_RUN = 128
 };
 
-static ssize_t read_user(struct ktls_conn *c, void *buf, size_t len)
+static ssize_t read_user(struct ktls_conn *c, const struct iovec *iov, int count)
 {
-	size_t got = 0;
-	ssize_t r;
+	size_t got = 0, sum = 0;
+	ssize_t r = 0;
 
-	ERR_clear_error();
-	if (SSL_read_ex(c->ssl, buf, len, &got) == 1)
-		r = (ssize_t)got;
-	else
-		r = ktls__ssl_result(c, 0, "SSL_read");
-	if (r > 0 || r == -EAGAIN) {
-		int rekey = ktls__check_rekey(c);
+	for (int i = 0; i < count && (sum == 0 || SSL_pending(c->ssl) > 0); i++) {
+		if (iov[i].iov_len == 0)
+			continue;
+		ktls__ssl_begin();
+		if (SSL_read_ex(c->ssl, iov[i].iov_base, iov[i].iov_len, &got) !=
+		    1) {
+			if (sum == 0)
+				r = ktls__ssl_result(c, 0, "SSL_read");
+			break;
+		}
+		sum += got;
+		if (got < iov[i].iov_len)
+			break;
+	}
+	if (sum > 0 || r == -EAGAIN) {
+		const int rekey = ktls__check_rekey(c);
 
-		if (rekey < 0 && r < 0)
+		if (rekey < 0 && sum == 0)
 			return rekey;
 	}
-	return r;
+	return sum > 0 ? (ssize_t)sum : r;
 }
 
-static ssize_t kernel_failed(struct ktls_conn *c, int e)
+ssize_t ktls__receive_failed(struct ktls_conn *c, int e, const char *call)
 {
 	/* net/tls/tls_sw.c, tls_rx_msg_size() and tls_rx_one_record() */
 	switch (e) {
@@ -43,17 +55,17 @@ static ssize_t kernel_failed(struct ktls_conn *c, int e)
 		return ktls__again(c, POLLIN);
 	case EBADMSG:
 		ktls__send_alert(c, KTLS__BAD_RECORD_MAC);
-		return ktls__fail(c, EBADMSG, "recvmsg", e);
+		return ktls__fail(c, EBADMSG, call, e);
 	case EMSGSIZE:
 		ktls__send_alert(c, KTLS__RECORD_OVERFLOW);
-		return ktls__fail(c, EPROTO, "recvmsg", e);
+		return ktls__fail(c, EPROTO, call, e);
 	case EINVAL:
 	case EPROTO:
 	case EIO:
 		ktls__send_alert(c, KTLS__DECODE_ERROR);
-		return ktls__fail(c, EPROTO, "recvmsg", e);
+		return ktls__fail(c, EPROTO, call, e);
 	default:
-		return ktls__fail(c, e, "recvmsg", e);
+		return ktls__fail(c, e, call, e);
 	}
 }
 
@@ -72,7 +84,7 @@ static ssize_t digest_control(struct ktls_conn *c)
 		c->dead = r == -ENOMEM ? ENOMEM : EPROTO;
 		return ktls__fail(c, c->dead, "control record", 0);
 	}
-	ERR_clear_error();
+	ktls__ssl_begin();
 	if (SSL_read_ex(c->ssl, none, sizeof(none), &got) == 1)
 		return ktls__fail(c, EPROTO, "SSL_read", 0);
 	r = ktls__ssl_result(c, 0, "SSL_read");
@@ -85,26 +97,32 @@ static ssize_t digest_control(struct ktls_conn *c)
 
 /* Gathers a control record; 0 when there may be more to read. */
 static ssize_t take_control(struct ktls_conn *c, const struct ktls__record_in *in,
-			    const void *p, size_t n)
+			    const struct iovec *iov, size_t n)
 {
 	if ((c->control.len > 0 && in->type != c->control_type) ||
 	    c->control.len + n > KTLS__RECORD_MAX)
-		return kernel_failed(c, EPROTO);
+		return ktls__receive_failed(c, EPROTO, "recvmsg");
 	c->control_type = in->type;
-	if (!ktls__buf_append(&c->control, p, n)) {
-		c->dead = ENOMEM;
-		return ktls__fail(c, ENOMEM, "malloc", 0);
+	c->controls++;
+	for (; n > 0; iov++) {
+		const size_t k = n < iov->iov_len ? n : iov->iov_len;
+
+		if (!ktls__buf_append(&c->control, iov->iov_base, k)) {
+			c->dead = ENOMEM;
+			return ktls__fail(c, ENOMEM, "malloc", 0);
+		}
+		n -= k;
 	}
 	return in->end ? digest_control(c) : 0;
 }
 
-static ssize_t read_kernel(struct ktls_conn *c, void *buf, size_t len)
+static ssize_t read_kernel(struct ktls_conn *c, const struct iovec *iov, int count)
 {
 	struct ktls__record_in in;
 	ssize_t n, r;
 
 	for (int run = 0; run < CONTROL_RUN;) {
-		n = ktls__record_recv(c->fd, buf, len, &in);
+		n = ktls__record_recv(c->fd, iov, count, &in);
 		if (n == -EINTR) {
 			run++;
 			continue;
@@ -114,55 +132,120 @@ static ssize_t read_kernel(struct ktls_conn *c, void *buf, size_t len)
 			return ktls__truncated(c);
 		}
 		if (n < 0)
-			return kernel_failed(c, (int)-n);
+			return ktls__receive_failed(c, (int)-n, "recvmsg");
 		if (in.type == KTLS__APPLICATION_DATA && c->control.len == 0) {
 			c->rx.kernel_bytes += (uint64_t)n;
 			return n;
 		}
-		r = take_control(c, &in, buf, (size_t)n);
+		r = take_control(c, &in, iov, (size_t)n);
 		if (r < 0 || c->closed)
 			return r;
 		if (in.end)
 			run++;
 	}
-	return kernel_failed(c, EPROTO);
+	return ktls__receive_failed(c, EPROTO, "recvmsg");
 }
 
-static ssize_t step(struct ktls_conn *c, void *buf, size_t len)
+static ssize_t read_ahead(struct ktls_conn *c, const struct iovec *iov, int count)
 {
+	size_t sum = 0;
+
+	for (int i = 0; i < count && c->ahead.len > 0; i++) {
+		const size_t n = iov[i].iov_len < c->ahead.len ? iov[i].iov_len
+							       : c->ahead.len;
+
+		if (n == 0)
+			continue;
+		memcpy(iov[i].iov_base, ktls__buf_data(&c->ahead), n);
+		ktls__buf_drop(&c->ahead, n);
+		sum += n;
+	}
+	return (ssize_t)sum;
+}
+
+ssize_t ktls__receive(struct ktls_conn *c, const struct iovec *iov, int count)
+{
+	ssize_t r;
+
+	if (c->ahead.len > 0)
+		return read_ahead(c, iov, count);
 	if (c->closed)
 		return 0;
 	/* plaintext that OpenSSL had when the kernel took over comes first */
 	if (c->rx.mode == KTLS_MODE_KERNEL && SSL_pending(c->ssl) == 0)
-		return read_kernel(c, buf, len);
-	return read_user(c, buf, len);
+		r = read_kernel(c, iov, count);
+	else
+		r = read_user(c, iov, count);
+	if (r > 0)
+		c->rx.bytes += (uint64_t)r;
+	return r;
 }
 
-ssize_t ktls_read(struct ktls_conn *c, void *buf, size_t len)
+ssize_t ktls__receive_ahead(struct ktls_conn *c)
 {
+	struct iovec iov = {NULL, KTLS__RECORD_MAX};
 	ssize_t r;
 
-	if (!c || (!buf && len > 0) || len > SSIZE_MAX)
-		return ktls__return(-EINVAL);
+	if (c->ahead.len > 0)
+		return (ssize_t)c->ahead.len;
+	iov.iov_base = ktls__buf_room(&c->ahead, iov.iov_len);
+	if (!iov.iov_base)
+		return ktls__fail(c, ENOMEM, "malloc", 0);
+	r = ktls__receive(c, &iov, 1);
+	if (r > 0)
+		c->ahead.len = (size_t)r;
+	else
+		ktls__buf_free(&c->ahead);
+	return r;
+}
+
+static ssize_t read_all(struct ktls_conn *c, const struct iovec *iov, int count,
+			bool peek)
+{
+	ssize_t r, n = c ? ktls__iov_length(iov, count) : -EINVAL;
+
+	if (n < 0)
+		return n;
 	r = ktls__ready(c, KTLS_RX);
-	if (r < 0 || len == 0)
-		return ktls__return(r);
+	if (r < 0 || n == 0)
+		return r;
 	do {
 		if (c->out.len > 0 && !c->tx_dead)
 			(void)ktls__flush(c);
 		c->wants = 0;
-		r = step(c, buf, len);
-	} while (ktls__retry(c, &r));
-	if (r > 0) {
-		c->rx.bytes += (uint64_t)r;
+		r = peek ? ktls__receive_ahead(c) : ktls__receive(c, iov, count);
+	} while (r == -EAGAIN && ktls__retry(c, &r));
+	if (r > 0)
 		(void)ktls__offload_auto(c, KTLS_RX, 0);
-	}
-	return ktls__return(r);
+	if (r > n)
+		r = n; /* peeked */
+	if (r > 0 && peek)
+		memcpy(iov->iov_base, ktls__buf_data(&c->ahead), (size_t)r);
+	return r;
+}
+
+ssize_t ktls_read(struct ktls_conn *c, void *buf, size_t len)
+{
+	const struct iovec iov = {buf, len};
+
+	return ktls__return(read_all(c, &iov, 1, false));
+}
+
+ssize_t ktls_readv(struct ktls_conn *c, const struct iovec *iov, int count)
+{
+	return ktls__return(read_all(c, iov, count, false));
+}
+
+ssize_t ktls_peek(struct ktls_conn *c, void *buf, size_t len)
+{
+	const struct iovec iov = {buf, len};
+
+	return ktls__return(read_all(c, &iov, 1, true));
 }
 
 size_t ktls_pending(const struct ktls_conn *c)
 {
-	int n = c ? SSL_pending(c->ssl) : 0;
+	const int n = c ? SSL_pending(c->ssl) : 0;
 
-	return n > 0 ? (size_t)n : 0;
+	return (n > 0 ? (size_t)n : 0) + (c ? c->ahead.len : 0);
 }

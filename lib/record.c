@@ -34,17 +34,17 @@ ssize_t ktls__record_send(int fd, uint8_t type, const void *buf, size_t len)
 	c->cmsg_type = KTLS__SET_RECORD_TYPE;
 	c->cmsg_len = CMSG_LEN(sizeof(type));
 	*CMSG_DATA(c) = type;
-	return ktls__sys_sendmsg(fd, &msg);
+	return ktls__sys_sendmsg(fd, &msg, 0);
 }
 
-ssize_t ktls__record_recv(int fd, void *buf, size_t len,
+ssize_t ktls__record_recv(int fd, const struct iovec *iov, int count,
 			  struct ktls__record_in *in)
 {
-	struct iovec iov = {buf, len};
 	union control control = {.buf = {0}};
 	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
+		/* msghdr has no const; recvmsg() does not change the elements */
+		.msg_iov = (struct iovec *)(uintptr_t)iov,
+		.msg_iovlen = (size_t)count,
 		.msg_control = control.buf,
 		.msg_controllen = sizeof(control.buf),
 	};

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
+#include <sys/uio.h>
 
 /*
  * Sends one record of this type: len on success, a smaller count when the
@@ -26,7 +26,7 @@ struct ktls__record_in {
  * application data: call again; -EPROTO when the kernel gave no trustworthy
  * type, or an empty control record; the kernel's errno else.
  */
-ssize_t ktls__record_recv(int fd, void *buf, size_t len,
+ssize_t ktls__record_recv(int fd, const struct iovec *iov, int count,
 			  struct ktls__record_in *in);
 
 #endif

@@ -9,8 +9,6 @@
 #include <poll.h>
 #include <sys/time.h>
 
-#include <openssl/err.h>
-
 #include "bio.h"
 #include "keys.h"
 #include "sys.h"
@@ -36,6 +34,15 @@ int ktls__fail_tx(struct ktls_conn *c, int code, const char *call)
 int ktls__again(struct ktls_conn *c, short events)
 {
 	c->wants = events;
+	c->pipe_wanted = -1;
+	return -EAGAIN;
+}
+
+int ktls__again_pipe(struct ktls_conn *c, int fd, short events)
+{
+	c->wants = 0;
+	c->pipe_wanted = fd;
+	c->pipe_events = events;
 	return -EAGAIN;
 }
 
@@ -109,7 +116,10 @@ static int timeout_of(struct ktls_conn *c)
 {
 	struct timeval tv = {0, 0};
 	socklen_t len = sizeof(tv);
-	const int name = (c->wants & POLLOUT) ? SO_SNDTIMEO : SO_RCVTIMEO;
+	/* what comes from a pipe is to be sent */
+	const bool sending = c->pipe_wanted < 0 ? c->wants & POLLOUT
+						: c->pipe_events & POLLIN;
+	const int name = sending ? SO_SNDTIMEO : SO_RCVTIMEO;
 	int64_t ms;
 
 	if (ktls__sys_getsockopt(c->fd, SOL_SOCKET, name, &tv, &len) < 0)
@@ -124,9 +134,16 @@ bool ktls__retry(struct ktls_conn *c, ssize_t *r)
 {
 	int ready;
 
-	if (*r != -EAGAIN || !c->restore_fl || c->wants == 0)
+	if (*r != -EAGAIN || !c->restore_fl)
 		return false;
-	ready = ktls__sys_poll(c->fd, (short)ktls_wants(c), timeout_of(c));
+	if (c->pipe_wanted >= 0)
+		ready = ktls__sys_poll(c->pipe_wanted, c->pipe_events,
+				       timeout_of(c));
+	else if (c->wants)
+		ready = ktls__sys_poll(c->fd, (short)ktls_wants(c),
+				       timeout_of(c));
+	else
+		return false;
 	if (ready > 0)
 		return true;
 	if (ready < 0)

@@ -3,6 +3,8 @@
 #ifndef KTLS_RESULT_H
 #define KTLS_RESULT_H
 
+#include <openssl/err.h>
+
 #include "state.h"
 
 /*
@@ -19,6 +21,17 @@ int ktls__truncated(struct ktls_conn *c);
 
 /* -EAGAIN, noting what the caller has to poll for. */
 int ktls__again(struct ktls_conn *c, short events);
+
+/* -EAGAIN of a pipe, for which ktls_wants() has no word. */
+int ktls__again_pipe(struct ktls_conn *c, int fd, short events);
+
+/* Before each SSL_* call: SSL_get_error() wants an empty error queue. */
+static inline void ktls__ssl_begin(void)
+{
+	/* clearing an empty one costs more than to look */
+	if (ERR_peek_error())
+		ERR_clear_error();
+}
 
 /*
  * The meaning of an SSL_* call's result r that was not success: 0 after the

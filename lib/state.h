@@ -56,41 +56,67 @@ struct ktls_conn {
 	struct ktls__half tx;
 	struct ktls__half rx;
 
+	/* TX in user space: plaintext of the open record; see open.h */
+	struct ktls__buf open;
 	/*
 	 * TX in user space: ciphertext the socket has not taken yet.
 	 * TX in the kernel: control records not taken yet, each as type,
 	 * length (2 bytes, big-endian) and content.
 	 */
 	struct ktls__buf out;
+	struct ktls__buf ahead;	  /* plaintext that was read ahead */
 	struct ktls__buf feed;	  /* records for OpenSSL, not for the wire */
 	struct ktls__buf control; /* a control record the kernel gave in parts */
+	uint64_t controls;	  /* how often some of one came */
 	uint8_t control_type;	  /* of control, while it is not empty */
 
 	/* TX in the kernel: see account.c */
 	uint64_t handed0;
 	uint64_t seq0;
 	uint64_t plain;
-	size_t record_max; /* bytes the peer takes in a record, RFC 6066 */
+	size_t open_kernel; /* bytes in the kernel's open record, at most */
+
+	/* see size.c */
+	size_t record_peer;   /* bytes the peer takes in a record, RFC 6066 */
+	size_t record_kernel; /* bytes at which the kernel ends a record */
+	size_t ramp_record;   /* the size of small records; 0: not known yet */
+	uint64_t ramp_sent;   /* bytes since the ramp began */
+	int64_t ramp_last;    /* ms: when the last call ended that sent */
+	int sndbuf;	      /* SO_SNDBUF when last looked at; 0: never */
+	int lowat;	      /* TCP_NOTSENT_LOWAT of the caller, */
+	int lowat_raised;     /* and what it is now; 0: as it was */
+	uint64_t guard_waits;
+	uint64_t guard_pushes;
 
 	int bio_tx_errno; /* what the socket said to the BIO */
 	int bio_rx_errno;
-	int wants;	/* of the last EAGAIN */
-	int dead;	/* errno of the failure nothing can follow */
-	int tx_dead;	/* the same for what we send */
-	int shutdown;	/* enum ktls__shutdown */
-	size_t drained; /* bytes of the peer's thrown away by shutdown */
-	uint8_t credit; /* bytes accepted that no call has reported yet */
+	int wants;	 /* of the last EAGAIN */
+	int pipe_wanted; /* or the pipe it was about; -1: none */
+	short pipe_events;
+	int dead;	  /* errno of the failure nothing can follow */
+	int tx_dead;	  /* the same for what we send */
+	int shutdown;	  /* enum ktls__shutdown */
+	size_t drained;	  /* bytes of the peer's thrown away by shutdown */
+	uint8_t credit;	  /* bytes accepted that no call has reported yet */
+	bool credit_gone; /* it came from a pipe, which has it no more */
 
 	bool tcp;	 /* TCP over IPv4 or IPv6 */
 	bool ulp;	 /* TCP_ULP "tls" is attached */
 	bool disabled;	 /* KTLS_DISABLE=1 */
 	bool restore_fl; /* the fd was blocking; so are the calls */
 	bool handshaken;
-	bool sealed;	/* an alert of ours ended TX in user space */
-	bool refused;	/* KTLS_REQUIRE failed */
-	bool eof;	/* the peer closed TCP */
-	bool closed;	/* the peer sent close_notify */
-	bool delivered; /* when the peer was gone, TCP had it all */
+	bool sealed;	   /* an alert of ours ended TX in user space */
+	bool refused;	   /* KTLS_REQUIRE failed */
+	bool eof;	   /* the peer closed TCP */
+	bool closed;	   /* the peer sent close_notify */
+	bool delivered;	   /* when the peer was gone, TCP had it all */
+	bool no_pad;	   /* TLS_RX_EXPECT_NO_PAD is set */
+	bool splice_known; /* whether splice(2) from it loses nothing, */
+	bool may_splice;
+	bool whole_pipes; /* sendfile(2) may carry several records */
+	bool corked;	  /* TCP_CORK is set, by us */
+	bool nagle;	  /* TCP_NODELAY was not set, and is now */
+	bool sigpipe_ignored;
 };
 
 /* The index under which the SSL knows its connection; -1: no memory. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
@@ -56,12 +57,12 @@ ssize_t ktls__sys_recv(int fd, void *buf, size_t len)
 	return checked(r);
 }
 
-ssize_t ktls__sys_sendmsg(int fd, const struct msghdr *msg)
+ssize_t ktls__sys_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	ssize_t r;
 
 	do
-		r = sendmsg(fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		r = sendmsg(fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
 	while (interrupted(r));
 	return checked(r);
 }
@@ -84,6 +85,91 @@ ssize_t ktls__sys_sendfile(int fd, int in_fd, off_t *offset, size_t count)
 		r = sendfile(fd, in_fd, offset, count);
 	while (interrupted(r));
 	return checked(r);
+}
+
+ssize_t ktls__sys_splice(int in_fd, int out_fd, size_t len)
+{
+	ssize_t r;
+
+	do
+		r = splice(in_fd, NULL, out_fd, NULL, len,
+			   SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	while (interrupted(r));
+	return checked(r);
+}
+
+ssize_t ktls__sys_read(int fd, void *buf, size_t len)
+{
+	ssize_t r;
+
+	do
+		r = read(fd, buf, len);
+	while (interrupted(r));
+	return checked(r);
+}
+
+ssize_t ktls__sys_write(int fd, const void *buf, size_t len)
+{
+	ssize_t r;
+
+	do
+		r = write(fd, buf, len);
+	while (interrupted(r));
+	return checked(r);
+}
+
+/*
+ * The port is open to every process of the machine for a moment: what was
+ * accepted has to be what was connected.
+ */
+static bool same_pair(int connected, int accepted)
+{
+	struct sockaddr_in a = {.sin_port = 0}, b = {.sin_port = 0};
+	socklen_t alen = sizeof(a), blen = sizeof(b);
+
+	return getsockname(connected, (struct sockaddr *)&a, &alen) == 0 &&
+	       getpeername(accepted, (struct sockaddr *)&b, &blen) == 0 &&
+	       a.sin_port == b.sin_port &&
+	       a.sin_addr.s_addr == b.sin_addr.s_addr;
+}
+
+enum { LOOPBACK_MS = 100 /* a machine that drops packets of its own */ };
+
+int ktls__sys_loopback(int fd[2])
+{
+	const int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+	struct sockaddr_in a = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	socklen_t len = sizeof(a);
+	const int l = socket(AF_INET, type, 0);
+	int r;
+
+	fd[0] = socket(AF_INET, type, 0);
+	fd[1] = -1;
+	if (l >= 0 && fd[0] >= 0 && bind(l, (struct sockaddr *)&a, len) == 0 &&
+	    listen(l, 1) == 0 &&
+	    getsockname(l, (struct sockaddr *)&a, &len) == 0 &&
+	    (connect(fd[0], (struct sockaddr *)&a, sizeof(a)) == 0 ||
+	     errno == EINPROGRESS) &&
+	    ktls__sys_poll(l, POLLIN, LOOPBACK_MS) > 0)
+		fd[1] = accept4(l, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd[1] < 0)
+		r = errno ? -errno : -ETIMEDOUT;
+	else
+		r = same_pair(fd[0], fd[1]) ? 0 : -EPERM;
+	if (l >= 0)
+		close(l);
+	for (int i = 0; i < 2 && r < 0; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+	return r;
+}
+
+int ktls__sys_pipe(int fd[2])
+{
+	return (int)checked(pipe2(fd, O_CLOEXEC | O_NONBLOCK));
 }
 
 int ktls__sys_outq(int fd)
@@ -153,6 +239,14 @@ int ktls__sys_fstat(int fd, struct stat *st)
 	return (int)checked(fstat(fd, st));
 }
 
+bool ktls__sys_sigpipe_ignored(void)
+{
+	struct sigaction sa;
+
+	return sigaction(SIGPIPE, NULL, &sa) == 0 &&
+	       !(sa.sa_flags & SA_SIGINFO) && sa.sa_handler == SIG_IGN;
+}
+
 void ktls__sys_sigpipe_block(struct ktls__sigpipe *s)
 {
 	sigset_t set, pending;
@@ -168,7 +262,7 @@ void ktls__sys_sigpipe_block(struct ktls__sigpipe *s)
 		     sigismember(&pending, SIGPIPE) == 1;
 }
 
-void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s, bool raised)
+void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s)
 {
 	static const struct timespec now = {0, 0};
 	sigset_t set;
@@ -178,7 +272,7 @@ void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s, bool raised)
 	sigemptyset(&set);
 	sigaddset(&set, SIGPIPE);
 	/* one that was pending before is the caller's: it stays */
-	if (raised && !s->pending)
+	if (s->raised && !s->pending)
 		while (sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR)
 			;
 	pthread_sigmask(SIG_SETMASK, &s->old, NULL);

@@ -19,9 +19,12 @@ int ktls__sys_setsockopt(int fd, int level, int name, const void *val,
 int ktls__sys_getsockopt(int fd, int level, int name, void *val, socklen_t *len);
 ssize_t ktls__sys_send(int fd, const void *buf, size_t len);
 ssize_t ktls__sys_recv(int fd, void *buf, size_t len);
-ssize_t ktls__sys_sendmsg(int fd, const struct msghdr *msg);
+/* flags: MSG_MORE, MSG_EOR */
+ssize_t ktls__sys_sendmsg(int fd, const struct msghdr *msg, int flags);
 ssize_t ktls__sys_recvmsg(int fd, struct msghdr *msg);
 ssize_t ktls__sys_sendfile(int fd, int in_fd, off_t *offset, size_t count);
+/* between a pipe and a socket; never waits for the pipe */
+ssize_t ktls__sys_splice(int in_fd, int out_fd, size_t len);
 /* bytes in TCP's send queue, sent or not, that the peer has not acked */
 int ktls__sys_outq(int fd);
 int ktls__sys_getfl(int fd);
@@ -34,22 +37,33 @@ int ktls__sys_poll(int fd, short events, int timeout_ms);
 /* milliseconds of a clock that never goes back */
 int64_t ktls__sys_now(void);
 
+/* pipes, which may be blocking ones: poll first */
+ssize_t ktls__sys_read(int fd, void *buf, size_t len);
+ssize_t ktls__sys_write(int fd, const void *buf, size_t len);
+
+/* For probing: two ends of a connection over loopback, a non-blocking pipe. */
+int ktls__sys_loopback(int fd[2]);
+int ktls__sys_pipe(int fd[2]);
+
 /* files that are sent */
 ssize_t ktls__sys_pread(int fd, void *buf, size_t len, off_t offset);
 off_t ktls__sys_lseek(int fd, off_t offset, int whence);
 int ktls__sys_fstat(int fd, struct stat *st);
 
+/* True when SIGPIPE has no effect on this process. */
+bool ktls__sys_sigpipe_ignored(void);
 /*
- * sendfile(2) has no MSG_NOSIGNAL: between these two calls SIGPIPE is blocked
- * in this thread; raised says that a call failed with EPIPE, whose signal the
- * second one takes away. Starts as all zeros; both may be called twice.
+ * sendfile(2) and splice(2) have no MSG_NOSIGNAL: between these two calls SIGPIPE is blocked
+ * in this thread; the caller sets raised when one of them failed with EPIPE, and
+ * the second one takes its signal away. Starts as all zeros; both may be called twice.
  */
 struct ktls__sigpipe {
 	sigset_t old;
 	bool pending;
 	bool blocked;
+	bool raised;
 };
 void ktls__sys_sigpipe_block(struct ktls__sigpipe *s);
-void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s, bool raised);
+void ktls__sys_sigpipe_restore(struct ktls__sigpipe *s);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ktls_write() and the loop behind it and ktls_sendfile(). Its rule: what a
- * call reports as accepted is sent once, in order, without another call.
+ * ktls_write(), ktls_writev() and the loop behind them, ktls_sendfile() and
+ * ktls_splice_in(). Its rule: what a call reports as accepted is sent once, in
+ * order, without another call.
  */
 #include "write.h"
 
@@ -9,62 +10,15 @@
 #include <limits.h>
 #include <poll.h>
 
-#include <openssl/err.h>
-
-#include "bio.h"
 #include "offload.h"
-#include "record.h"
+#include "open.h"
 #include "result.h"
-#include "sys.h"
+#include "send.h"
+#include "size.h"
 
-/*
- * A short count may leave the last record open in the kernel, which sends it
- * when more comes: it is closed, lest it wait for a call that never comes. A
- * record of no bytes with a type does that and nothing else (net/tls/tls_sw.c,
- * tls_sw_sendmsg_locked()); a full socket does not keep it from being closed.
- */
-void ktls__kernel_took(struct ktls_conn *c, size_t n, size_t asked)
+static bool is_pipe(const struct ktls__source *src)
 {
-	c->plain += n;
-	c->tx.kernel_bytes += n;
-	if (n < asked)
-		(void)ktls__record_send(c->fd, KTLS__APPLICATION_DATA, "", 0);
-}
-
-static ssize_t send_kernel(struct ktls_conn *c, const uint8_t *p, size_t n)
-{
-	ssize_t r;
-
-	if (c->record_max < KTLS__RECORD_MAX && n > c->record_max)
-		n = c->record_max;
-	r = ktls__sys_send(c->fd, p, n);
-	if (r == -EAGAIN)
-		return ktls__again(c, POLLOUT);
-	if (r < 0)
-		return ktls__fail_tx(c, (int)-r, "send");
-	ktls__kernel_took(c, (size_t)r, n);
-	return r;
-}
-
-/* One record; the BIO takes it whole, since c->out is empty. */
-static ssize_t send_user(struct ktls_conn *c, const uint8_t *p, size_t n)
-{
-	size_t sent = 0;
-	int r;
-
-	if (n > KTLS__RECORD_MAX)
-		n = KTLS__RECORD_MAX;
-	ERR_clear_error();
-	if (SSL_write_ex(c->ssl, p, n, &sent) == 1)
-		return (ssize_t)sent;
-	r = ktls__ssl_result(c, 0, "SSL_write");
-	return r == 0 ? ktls__fail_tx(c, EPIPE, "SSL_write") : r;
-}
-
-ssize_t ktls__send(struct ktls_conn *c, const uint8_t *p, size_t n)
-{
-	return c->tx.mode == KTLS_MODE_KERNEL ? send_kernel(c, p, n)
-					      : send_user(c, p, n);
+	return !src->iov && !src->spans;
 }
 
 /*
@@ -73,7 +27,8 @@ ssize_t ktls__send(struct ktls_conn *c, const uint8_t *p, size_t n)
  * one byte less, and the next call finds that byte sent. A single byte can
  * not be told less of; writable() has made its tail next to impossible.
  */
-static ssize_t settle_tail(struct ktls_conn *c, size_t done)
+static ssize_t settle_tail(struct ktls_conn *c, const struct ktls__source *src,
+			   size_t done)
 {
 	ssize_t r;
 
@@ -83,6 +38,7 @@ static ssize_t settle_tail(struct ktls_conn *c, size_t done)
 	if (r == 0 || c->tx_dead || done == 1)
 		return (ssize_t)done;
 	c->credit = 1;
+	c->credit_gone = is_pipe(src);
 	return (ssize_t)done - 1;
 }
 
@@ -94,49 +50,56 @@ static ssize_t writable(struct ktls_conn *c)
 	return r == 0 ? ktls__again(c, POLLOUT) : 0;
 }
 
-static ssize_t start(struct ktls_conn *c, size_t n, uint64_t ahead)
+/* Before anything is sent: the bytes of earlier calls, and the policy. */
+static ssize_t clear_way(struct ktls_conn *c, uint64_t ahead, bool decide)
+{
+	ssize_t r = c->out.len > 0 ? ktls__flush(c) : 0;
+
+	return r == 0 && decide ? ktls__offload_auto(c, KTLS_TX, ahead) : r;
+}
+
+static ssize_t start(struct ktls_conn *c, const struct ktls__source *src,
+		     size_t n, uint64_t ahead)
 {
 	ssize_t r;
 
 	do {
-		r = ktls__flush(c);
-		if (r == 0)
-			r = ktls__offload_auto(c, KTLS_TX, ahead);
-		if (r == 0 && n == 1 && !c->credit && c->tx.mode == KTLS_MODE_USER)
+		r = clear_way(c, ahead, true);
+		if (r == 0 && n == 1 && !c->credit &&
+		    c->tx.mode == KTLS_MODE_USER &&
+		    (!src->more || c->open.len + 1 >= ktls__size_record(c)))
 			r = writable(c);
-	} while (ktls__retry(c, &r));
+	} while (r == -EAGAIN && ktls__retry(c, &r));
 	return r;
 }
 
-ssize_t ktls__transmit(struct ktls_conn *c, const struct ktls__source *src,
-		       size_t n, uint64_t ahead)
+static ssize_t step(struct ktls_conn *c, struct ktls__source *src, size_t left,
+		    uint64_t ahead, struct ktls__sigpipe *sigpipe)
 {
-	size_t done;
 	ssize_t r;
 
-	c->wants = 0;
-	r = start(c, n, ahead);
-	if (r < 0)
-		return r;
-	done = c->credit;
-	c->credit = 0;
-	while (done < n) {
-		do {
-			r = ktls__flush(c);
-			if (r == 0 && c->tx.wanted)
-				r = ktls__offload_auto(c, KTLS_TX, ahead);
-			if (r == 0)
-				r = src->step(c, src, done, n - done);
-		} while (ktls__retry(c, &r));
-		if (r <= 0)
-			break;
-		done += (size_t)r;
-	}
+	do {
+		r = clear_way(c, ahead, c->tx.wanted);
+		if (r < 0)
+			return r;
+		r = c->tx.mode == KTLS_MODE_KERNEL
+			    ? ktls__send_kernel(c, src, left, sigpipe)
+			    : ktls__send_user(c, src, left);
+		/* a record was closed first */
+	} while (r == -EINTR);
+	return r;
+}
+
+/* The number of bytes to report, when done of n were accepted. */
+static ssize_t report(struct ktls_conn *c, const struct ktls__source *src,
+		      size_t done, size_t n, ssize_t r)
+{
 	/* progress beats error, which the next call will meet again */
 	if (done == 0)
 		return n == 0 ? 0 : r;
-	if (c->out.len > 0 && (done == n || r == 0))
-		r = settle_tail(c, done);
+	c->wants = 0;
+	if (c->out.len > 0 && (done == n || r == 0 || is_pipe(src)))
+		r = settle_tail(c, src, done);
 	else
 		r = (ssize_t)done;
 	if (r > 0)
@@ -144,21 +107,117 @@ ssize_t ktls__transmit(struct ktls_conn *c, const struct ktls__source *src,
 	return r;
 }
 
-static ssize_t step(struct ktls_conn *c, const struct ktls__source *src,
-		    size_t done, size_t max)
+/* One step, with the waits of a blocking socket; of a pipe for the first. */
+static ssize_t steps(struct ktls_conn *c, struct ktls__source *src, size_t left,
+		     uint64_t ahead, bool progress, struct ktls__sigpipe *sigpipe)
 {
-	return ktls__send(c, src->mem + done, max);
+	ssize_t r;
+
+	do {
+		if (left > ktls__size_record(c))
+			ktls__cork(c, left, !src->iov);
+		r = step(c, src, left, ahead, sigpipe);
+		if (r != -EAGAIN)
+			return r;
+		if (c->pipe_wanted < 0)
+			ktls__push(c);
+		else if (c->corked || c->nagle)
+			ktls__uncork(c); /* that may take its time */
+	} while ((!progress || c->pipe_wanted < 0) && ktls__retry(c, &r));
+	return r;
+}
+
+/*
+ * The byte that was sent and not reported comes again: 1, or 0 when there is
+ * none. A pipe that it came from does not have it any more.
+ */
+static ssize_t claim_credit(struct ktls_conn *c, const struct ktls__source *src)
+{
+	uint8_t again;
+	ssize_t r = 1;
+
+	if (!c->credit)
+		return 0;
+	if (is_pipe(src) && !c->credit_gone)
+		do
+			r = ktls__source_copy(c, src, &again, 1);
+		while (r == -EAGAIN && ktls__retry(c, &r));
+	if (r > 0)
+		c->credit = 0;
+	return r == 0 ? -EIO : r;
+}
+
+ssize_t ktls__transmit(struct ktls_conn *c, struct ktls__source *src, size_t n,
+		       uint64_t ahead)
+{
+	struct ktls__sigpipe sigpipe;
+	size_t done;
+	ssize_t r;
+
+	if (n > c->policy.budget)
+		n = (size_t)c->policy.budget;
+	sigpipe.blocked = false;
+	sigpipe.raised = false;
+	c->wants = 0;
+	c->pipe_wanted = -1;
+	/* what is sent instead of more of that pipe has no part in it */
+	if (c->credit_gone && !is_pipe(src))
+		c->credit = 0;
+	r = start(c, src, n, ahead);
+	if (r < 0)
+		return r;
+	r = claim_credit(c, src);
+	if (r < 0)
+		return r;
+	if (c->policy.record_ramp > 0)
+		ktls__size_begin(c);
+	done = (size_t)r;
+	for (ktls__source_skip(src, done); done < n; done += (size_t)r) {
+		r = steps(c, src, n - done, ahead, done > 0, &sigpipe);
+		if (r <= 0)
+			break;
+		c->ramp_sent += (uint64_t)r;
+		if ((size_t)r < n - done)
+			ktls__source_skip(src, (size_t)r);
+	}
+	if (done > 0 && c->policy.record_ramp > 0)
+		ktls__size_sent(c);
+	/* only KTLS_MORE leaves a record open for longer than a call */
+	if (!src->more && done > 0 && ktls__open_length(c) > 0)
+		(void)ktls__open_close(c);
+	if (c->corked || c->nagle)
+		ktls__uncork(c);
+	if (sigpipe.blocked)
+		ktls__sys_sigpipe_restore(&sigpipe);
+	return report(c, src, done, n, r);
+}
+
+static ssize_t write_all(struct ktls_conn *c, const struct iovec *iov,
+			 int count, int flags)
+{
+	struct ktls__source src = {
+		.iov = iov, .count = count, .more = (flags & KTLS_MORE) != 0};
+	ssize_t n, r;
+
+	n = c && !(flags & ~KTLS_MORE) ? ktls__iov_length(iov, count) : -EINVAL;
+	if (n < 0)
+		return n;
+	r = ktls__ready(c, KTLS_TX);
+	if (r == 0 && n > 0)
+		r = ktls__transmit(c, &src, (size_t)n, (uint64_t)n);
+	return r;
 }
 
 ssize_t ktls_write(struct ktls_conn *c, const void *buf, size_t len)
 {
-	struct ktls__source src = {.step = step, .mem = buf};
-	ssize_t r;
+	/* iovec has no const; nothing writes through it */
+	const struct iovec iov = {(void *)(uintptr_t)buf, len};
 
-	if (!c || (!buf && len > 0) || len > SSIZE_MAX)
-		return ktls__return(-EINVAL);
-	r = ktls__ready(c, KTLS_TX);
-	if (r == 0 && len > 0)
-		r = ktls__transmit(c, &src, len, len);
-	return ktls__return(r);
+	return ktls__return(write_all(c, &iov, 1, 0));
+}
+
+ssize_t ktls_writev(struct ktls_conn *c, const struct iovec *iov, int count,
+		    int flags)
+{
+	return ktls__return(write_all(c, iov, count, flags));
 }

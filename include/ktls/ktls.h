@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #ifdef KTLS_BUILDING
 #define KTLS_API __attribute__((visibility("default")))
@@ -92,8 +93,45 @@ struct ktls_policy {
 	size_t size;		/* sizeof(struct ktls_policy) */
 	uint32_t tx;		/* enum ktls_use */
 	uint32_t rx;		/* enum ktls_use */
-	uint64_t offload_after; /* AUTO: bytes; default 65536 */
-	uint64_t budget; /* bytes of one ktls_sendfile(), default 2097152 */
+	uint64_t offload_after; /* AUTO: bytes; default 131072 */
+	uint64_t budget;	/* bytes of one call, default 2097152 */
+	uint32_t record_size;	/* bytes of a record sent, 512 to 16384 */
+	uint32_t record_idle; /* ms; then the ramp begins anew; default 1000 */
+	uint64_t record_ramp; /* bytes in records of one segment; default 0 */
+	uint32_t stall_guard; /* enum ktls_use: AUTO or OFF */
+	uint32_t expect_no_pad; /* enum ktls_use, RX of TLS 1.3 */
+};
+
+/* For the flags of a call that sends. */
+enum ktls_flags {
+	KTLS_MORE = 1 /* more follows: the last record may stay open */
+};
+
+/*
+ * A part of what ktls_sendfilev() sends: len bytes at buf, or, when buf is
+ * NULL, len bytes of the file fd from offset on.
+ */
+struct ktls_span {
+	const void *buf;
+	size_t len;
+	off_t offset;
+	int fd;
+	int reserved; /* 0 */
+};
+
+/* How far ktls_sendfilev() has come. All zeros is the beginning. */
+struct ktls_cursor {
+	uint64_t total; /* bytes accepted, of all spans together */
+	uint64_t done;	/* bytes accepted of the span at hand */
+	int span;	/* its number; that of the spans: all are sent */
+	int reserved;	/* 0 */
+};
+
+/* How record_size comes about. */
+enum ktls_sizing {
+	KTLS_SIZING_OPENSSL = 0, /* TX in user space: OpenSSL's records */
+	KTLS_SIZING_KERNEL = 1,	 /* the kernel cuts the records */
+	KTLS_SIZING_CALLS = 2	 /* a call of the kernel for each record */
 };
 
 /* One direction of a connection, as ktls_get_info() finds it. */
@@ -118,6 +156,23 @@ struct ktls_info {
 	uint64_t offload_after; /* in effect */
 	uint64_t budget;	/* in effect */
 	uint64_t unsent;	/* wire bytes accepted, but not yet in TCP */
+
+	uint32_t record_size_asked; /* from the policy */
+	uint32_t record_size;	    /* in effect for the next record */
+	uint32_t record_limit;	    /* of the peer, RFC 6066; else 16384 */
+	uint32_t record_sizing;	    /* enum ktls_sizing */
+	uint64_t record_ramp;	    /* in effect: bytes, 0: off */
+
+	uint32_t stall_guard_asked; /* enum ktls_use */
+	uint32_t stall_guard;	    /* 1: it is at work on TX */
+	uint32_t notsent_lowat;	    /* TCP_NOTSENT_LOWAT it has set, 0: none */
+	uint32_t reserved;
+	uint64_t file_call;    /* most bytes of one sendfile(2) or splice(2) */
+	uint64_t guard_waits;  /* times that the socket took no more */
+	uint64_t guard_pushes; /* of these, in which TCP was pushed */
+
+	uint32_t expect_no_pad_asked; /* enum ktls_use */
+	uint32_t expect_no_pad;	      /* 1: TLS_RX_EXPECT_NO_PAD is set */
 };
 
 /* The last failure of a connection. EAGAIN is not a failure. */
@@ -148,8 +203,30 @@ KTLS_API KTLS_MUST_CHECK ssize_t ktls_sendfile(struct ktls_conn *conn, int in_fd
 					       off_t *offset, size_t count);
 KTLS_API size_t ktls_pending(const struct ktls_conn *conn);
 
-KTLS_API int ktls_offload(struct ktls_conn *conn, int directions);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_readv(struct ktls_conn *conn,
+					    const struct iovec *iov, int iovcnt);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_peek(struct ktls_conn *conn, void *buf,
+					   size_t len);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_writev(struct ktls_conn *conn,
+					     const struct iovec *iov,
+					     int iovcnt, int flags);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_sendfilev(struct ktls_conn *conn,
+						const struct ktls_span *spans,
+						int count,
+						struct ktls_cursor *cursor);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_splice_in(struct ktls_conn *conn,
+						int pipe_fd, size_t len,
+						int flags);
+KTLS_API KTLS_MUST_CHECK ssize_t ktls_splice_out(struct ktls_conn *conn,
+						 int pipe_fd, size_t len,
+						 int flags);
 
+KTLS_API int ktls_offload(struct ktls_conn *conn, int directions);
+KTLS_API int ktls_set_policy(struct ktls_conn *conn,
+			     const struct ktls_policy *policy);
+
+KTLS_API int ktls_flush(struct ktls_conn *conn, int timeout_ms);
+KTLS_API int ktls_shutdown_write(struct ktls_conn *conn, int timeout_ms);
 KTLS_API int ktls_shutdown(struct ktls_conn *conn, int timeout_ms);
 KTLS_API int ktls_close(struct ktls_conn *conn, int timeout_ms);
 

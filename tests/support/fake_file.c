@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { FILES = 16, FIRST_FD = 2000 };
+enum { FILES = 64, FIRST_FD = 2000 };
 static struct fake_file files[FILES];
 static size_t used;
 
@@ -136,7 +136,7 @@ ssize_t fake_file_read(struct fake_file *f, void *p, size_t n, int64_t off)
 			return -EIO;
 		n = (size_t)(f->bad_at - off);
 	}
-	fake_pattern(f->seed, (uint64_t)off, p, n);
+	fake_pattern(f->seed, f->shift + (uint64_t)off, p, n);
 	if (f->cut_at >= 0 && off + (int64_t)n > f->cut_at)
 		f->size = off + (int64_t)n;
 	return (ssize_t)n;

@@ -11,10 +11,14 @@
 int fake_enter(enum fake_call call);
 /* *n is shortened by fake_limit(). */
 int fake_enter_io(enum fake_call call, size_t *n);
+/* The same for pipes, which fake_flaky() leaves alone. */
+int fake_enter_pipe(enum fake_call call, size_t *n);
 /* And ends with this one, which returns r. */
 ssize_t fake_leave(ssize_t r);
 
-bool fake_sigpipe_blocked(void);
+/* Fails the test when call could raise a SIGPIPE that ends the process. */
+void fake_sigpipe_check(const char *call);
+/* One is raised. */
 void fake_raise_sigpipe(void);
 
 #endif

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { SOCKETS = 16, FIRST_FD = 1000 };
+enum { SOCKETS = 64, FIRST_FD = 1000 };
 static struct fake_socket sockets[SOCKETS];
 static size_t used;
 
@@ -47,8 +47,11 @@ void fake_take(struct fake_bytes *b, void *p, size_t n)
 		b->off = 0;
 }
 
+/* Wiped, so that tests find only what the library forgot to wipe. */
 void fake_drop_all(struct fake_bytes *b)
 {
+	if (b->p)
+		explicit_bzero(b->p, b->cap);
 	free(b->p);
 	memset(b, 0, sizeof(*b));
 }
@@ -61,7 +64,8 @@ void fake_sockets_reset(void)
 		fake_drop_all(&s->in);
 		fake_drop_all(&s->open_record);
 		fake_drop_all(&s->tx_list);
-		fake_drop_all(&s->parked);
+		fake_drop_all(&s->parked.plain);
+		fake_drop_all(&s->held);
 		fake_drop_all(&s->wire);
 	}
 	memset(sockets, 0, sizeof(sockets));
@@ -86,6 +90,9 @@ void fake_tcp_pair(int fd[2], size_t capacity)
 		s->fl = O_RDWR | O_NONBLOCK;
 		s->capacity = capacity;
 		s->retrans = 4321;
+		s->mss = 65483;
+		s->sndbuf = 87040;
+		s->tx_max = FAKE_RECORD;
 	}
 	used += 2;
 }
@@ -104,11 +111,60 @@ struct fake_socket *fake_socket_any(int fd)
 	return fd >= FIRST_FD && i < used ? &sockets[i] : NULL;
 }
 
+size_t fake_own_sockets(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < used; i++)
+		n += sockets[i].probe && sockets[i].open;
+	return n;
+}
+
+size_t fake_queued(const struct fake_socket *s)
+{
+	return s->peer->in.len + s->held.len;
+}
+
 size_t fake_room(const struct fake_socket *s)
 {
-	const struct fake_socket *to = s->peer;
+	const size_t queued = fake_queued(s), capacity = s->peer->capacity;
 
-	return to->capacity > to->in.len ? to->capacity - to->in.len : 0;
+	return capacity > queued ? capacity - queued : 0;
+}
+
+void fake_uncork(struct fake_socket *s)
+{
+	const size_t n = s->held.len;
+
+	if (n == 0)
+		return;
+	fake_put(&s->peer->in, s->held.p + s->held.off, n);
+	fake_take(&s->held, NULL, n);
+}
+
+void fake_call_done(struct fake_socket *s)
+{
+	if (!s->cork)
+		fake_uncork(s);
+}
+
+/* Whole segments go out all the same. */
+static void hold(struct fake_socket *s, const uint8_t *p, size_t n)
+{
+	struct fake_bytes *h = &s->held;
+	size_t out;
+
+	fake_put(h, p, n);
+	out = h->len / (size_t)s->mss * (size_t)s->mss;
+	fake_put(&s->peer->in, h->p + h->off, out);
+	fake_take(h, NULL, out);
+}
+
+void fake_workers(void)
+{
+	for (size_t i = 0; i < used; i++)
+		if (sockets[i].open)
+			fake_worker(&sockets[i]);
 }
 
 size_t fake_hand(struct fake_socket *s, const uint8_t *p, size_t n)
@@ -125,7 +181,10 @@ size_t fake_hand(struct fake_socket *s, const uint8_t *p, size_t n)
 	}
 	if (n > room)
 		n = room;
-	fake_put(&s->peer->in, p, n);
+	if ((s->corks && s->tx.on) || s->cork || s->held.len > 0)
+		hold(s, p, n);
+	else
+		fake_put(&s->peer->in, p, n);
 	fake_put(&s->wire, p, n);
 	s->handed += n;
 	return n;
@@ -169,6 +228,8 @@ ssize_t fake_plain_send(struct fake_socket *s, const void *p, size_t n)
 	if (failed)
 		return failed;
 	took = fake_hand(s, p, n);
+	if (took == n)
+		fake_call_done(s);
 	return took == 0 && n > 0 ? -EAGAIN : (ssize_t)took;
 }
 
@@ -180,7 +241,7 @@ ssize_t fake_plain_recv(struct fake_socket *s, void *p, size_t n)
 		fake_take(&s->in, p, n);
 		/* the peer has room again: its worker moves tx_list */
 		if (!s->peer->lazy)
-			fake_push(s->peer);
+			fake_worker(s->peer);
 		return (ssize_t)n;
 	}
 	if (s->error)
@@ -225,6 +286,7 @@ int fake_shutdown(struct fake_socket *s)
 	s->lost += s->tx_list.len + s->open_record.len;
 	fake_take(&s->tx_list, NULL, s->tx_list.len);
 	fake_take(&s->open_record, NULL, s->open_record.len);
+	fake_uncork(s);
 	s->fin_sent = true;
 	return 0;
 }

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { FRAGMENTS = 17 }; /* of a record: MAX_SKB_FRAGS */
+
 void fake_push(struct fake_socket *s)
 {
 	const size_t n = s->tx_list.len;
@@ -18,14 +20,30 @@ void fake_push(struct fake_socket *s)
 			  fake_hand(s, s->tx_list.p + s->tx_list.off, n));
 }
 
+void fake_worker(struct fake_socket *s)
+{
+	const size_t n = s->tx_list.len;
+
+	fake_push(s);
+	if (s->tx_list.len < n)
+		fake_call_done(s);
+}
+
 static void close_record(struct fake_socket *s, uint8_t type)
 {
 	uint8_t plain[FAKE_RECORD];
 	const size_t n = s->open_record.len;
 
 	fake_take(&s->open_record, plain, n);
+	s->open_pages = 0;
 	fake_seal(&s->tx, type, plain, n, &s->tx_list);
 	fake_push(s);
+}
+
+void fake_tls_more(const struct fake_socket *s, size_t n)
+{
+	if (s->open_record.len + n >= s->tx_max && !fake_kernel.may_stall)
+		fake_broken("MSG_MORE on a full record");
 }
 
 ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
@@ -36,20 +54,45 @@ ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
 
 	if (failed)
 		return failed;
-	/* net/tls/tls_main.c, tls_process_cmsg() */
-	if (type != 23 && s->open_record.len > 0)
-		close_record(s, 23);
 	while (done < n && fake_room(s) > 0) {
-		size_t k = FAKE_RECORD - s->open_record.len;
+		size_t k = s->tx_max - s->open_record.len;
 
 		if (k > n - done)
 			k = n - done;
 		fake_put(&s->open_record, p + done, k);
 		done += k;
-		if (s->open_record.len == FAKE_RECORD || (done == n && !more))
+		if (s->open_record.len == s->tx_max || (done == n && !more))
 			close_record(s, type);
 	}
+	/* TCP sends at once what a call without MSG_MORE gave it */
+	if (done == n && !more)
+		fake_call_done(s);
 	return done == 0 && n > 0 ? -EAGAIN : (ssize_t)done;
+}
+
+ssize_t fake_tls_page(struct fake_socket *s, const uint8_t *p, size_t n, bool more)
+{
+	const ssize_t r = fake_tls_send(s, 23, p, n, more);
+
+	if (s->open_record.len > 0 && ++s->open_pages == FRAGMENTS)
+		close_record(s, 23);
+	return r;
+}
+
+int fake_tls_close_record(struct fake_socket *s)
+{
+	int failed;
+
+	if (s->open_record.len == 0)
+		return 0;
+	failed = fake_send_error(s);
+	if (failed)
+		return failed;
+	close_record(s, 23);
+	fake_call_done(s);
+	if (fake_kernel.async)
+		return -EINPROGRESS;
+	return s->tx_list.len > 0 ? -EAGAIN : 0;
 }
 
 /* The length of the record that is next in TCP's queue; 0: not whole yet. */
@@ -79,6 +122,7 @@ bool fake_tls_readable(const struct fake_socket *s)
 static int fetch(struct fake_socket *s)
 {
 	uint8_t rec[FAKE_RECORD + 2048];
+	struct fake_record *to = &s->parked;
 	ssize_t n;
 	int r;
 
@@ -91,8 +135,7 @@ static int fetch(struct fake_socket *s)
 		return 0;
 	if (n > 0) {
 		memcpy(rec, s->in.p + s->in.off, (size_t)n);
-		r = fake_open(&s->rx, rec, (size_t)n, &s->parked_type,
-			      &s->parked);
+		r = fake_open(&s->rx, rec, (size_t)n, &to->type, &to->plain);
 	} else {
 		r = (int)n;
 	}
@@ -102,21 +145,65 @@ static int fetch(struct fake_socket *s)
 		s->so_error = -r;
 		return r;
 	}
+	/* where the bytes are in its memory: prepend_size */
+	to->at = fake_overhead(&s->rx) - 16 - (s->rx.version == 0x0304);
+	to->padded = to->plain.len + fake_overhead(&s->rx) < (size_t)n;
 	fake_take(&s->in, NULL, (size_t)n);
 	if (!s->peer->lazy)
-		fake_push(s->peer);
+		fake_worker(s->peer);
 	s->parked_any = true;
 	return 1;
 }
 
-ssize_t fake_tls_recv(struct fake_socket *s, uint8_t *p, size_t n,
-		      uint8_t *type, bool cmsg, bool *eor)
+struct fake_record *fake_tls_first(struct fake_socket *s, int *r)
 {
-	size_t done = 0;
+	*r = fetch(s);
+	if (*r > 0)
+		return &s->parked;
+	if (*r == 0)
+		*r = s->error ? -s->error : s->peer->fin_sent ? 0 : -EAGAIN;
+	return NULL;
+}
 
-	*type = 0;
-	*eor = false;
+void fake_tls_take(struct fake_socket *s, size_t n)
+{
+	fake_take(&s->parked.plain, NULL, n);
+	s->parked.at += n;
+	s->parked_any = s->parked.plain.len > 0;
+}
+
+/*
+ * CVE-2026-74611: a record that was decrypted to the caller's buffer in vain,
+ * as it turned out, is done again, and moves the place of those behind it.
+ */
+static bool misplaces(const struct fake_socket *s, size_t room)
+{
+	const struct fake_record *rec = &s->parked;
+
+	return fake_kernel.no_pad_bug && s->rx_no_pad &&
+	       rec->plain.len <= room && (rec->type != 23 || rec->padded);
+}
+
+/* k bytes of a record to p + at, of which n bytes are there. */
+static void copy(const struct fake_record *rec, uint8_t *p, size_t at, size_t k,
+		 size_t n)
+{
+	if (at + k > n)
+		k = at < n ? n - at : 0;
+	if (k > 0)
+		memcpy(p + at, rec->plain.p + rec->plain.off, k);
+}
+
+ssize_t fake_tls_recv(struct fake_socket *s, uint8_t *p, size_t n,
+		      struct fake_recv *how)
+{
+	const struct fake_record *rec = &s->parked;
+	size_t done = 0, moved = 0;
+
+	how->type = 0;
+	how->eor = false;
 	for (;;) {
+		const bool fresh = !s->parked_any;
 		size_t k;
 		int r = fetch(s);
 
@@ -124,22 +211,22 @@ ssize_t fake_tls_recv(struct fake_socket *s, uint8_t *p, size_t n,
 			return done > 0 ? (ssize_t)done : r;
 		if (r == 0)
 			break;
-		if (*type != 0 && *type != s->parked_type)
+		if (how->type != 0 && how->type != rec->type)
 			return (ssize_t)done;
-		*type = s->parked_type;
-		if (*type == 0)
+		how->type = rec->type;
+		if (how->type == 0)
 			return -EBADMSG;
 		/* net/tls/tls_sw.c, tls_record_content_type() */
-		if (*type != 23 && !cmsg)
+		if (how->type != 23 && !how->cmsg)
 			return -EIO;
-		k = s->parked.len < n - done ? s->parked.len : n - done;
-		fake_take(&s->parked, p + done, k);
+		k = rec->plain.len < n - done ? rec->plain.len : n - done;
+		copy(rec, p, done + moved, k, n);
+		if (fresh && misplaces(s, n - done))
+			moved += k;
 		done += k;
-		*eor = s->parked.len == 0;
-		if (!*eor)
-			return (ssize_t)done;
-		s->parked_any = false;
-		if (*type != 23 || done == n)
+		fake_tls_take(s, k);
+		how->eor = !s->parked_any;
+		if (!how->eor || how->type != 23 || done == n)
 			return (ssize_t)done;
 	}
 	if (done > 0)

@@ -43,6 +43,24 @@ enum fake_call {
 	FAKE_FSTAT,
 	FAKE_SIGPIPE_BLOCK,
 	FAKE_SIGPIPE_RESTORE,
+	FAKE_SIGPIPE_IGNORED,
+	FAKE_SET_NODELAY,
+	FAKE_GET_NODELAY,
+	FAKE_GET_MAXSEG,
+	FAKE_SET_CORK,
+	FAKE_GET_CORK,
+	FAKE_SET_LOWAT, /* TCP_NOTSENT_LOWAT */
+	FAKE_GET_LOWAT,
+	FAKE_GET_SNDBUF,
+	FAKE_SET_PAYLOAD, /* TLS_TX_MAX_PAYLOAD_LEN */
+	FAKE_GET_PAYLOAD,
+	FAKE_SET_NO_PAD, /* TLS_RX_EXPECT_NO_PAD */
+	FAKE_GET_NO_PAD,
+	FAKE_SPLICE,
+	FAKE_READ,
+	FAKE_WRITE,
+	FAKE_LOOPBACK,
+	FAKE_NEW_PIPE,
 	FAKE_CALLS
 };
 
@@ -70,6 +88,14 @@ struct fake_key {
 	uint64_t seq0; /* as it was installed */
 };
 
+/* A record received and not read to its end yet. */
+struct fake_record {
+	struct fake_bytes plain;
+	size_t at; /* of the record, where plain begins now */
+	uint8_t type;
+	bool padded;
+};
+
 struct fake_socket {
 	int fd;
 	bool open;
@@ -80,6 +106,16 @@ struct fake_socket {
 	struct fake_bytes in; /* what the peer's TCP has been handed for us */
 	size_t capacity;      /* of in; the peer's TCP then has no room */
 	bool fin_sent;
+	/*
+	 * Corked by TCP_CORK, or, where corks is true, by MSG_MORE on a full
+	 * record, as a call leaves it that met a full queue: less than a
+	 * segment stays in held, and only a push gets it out.
+	 */
+	bool corks;
+	struct fake_bytes held;
+	int nodelay, cork, lowat;
+	int mss, sndbuf;
+	bool probe;   /* made by ktls__sys_loopback() */
 	int error;    /* ECONNRESET or EPIPE for every later call */
 	int so_error; /* for the next send, or SO_ERROR */
 
@@ -87,11 +123,13 @@ struct fake_socket {
 	bool ulp_other; /* another ULP is attached: EEXIST */
 	struct fake_key tx, rx;
 	struct fake_bytes open_record; /* plaintext, MSG_MORE */
+	size_t open_pages;	       /* of it, those that were spliced */
 	struct fake_bytes tx_list;     /* records that TCP has not got */
 	bool lazy;		       /* tx_list moves with time only */
-	struct fake_bytes parked;      /* of a record received */
-	uint8_t parked_type;
+	size_t tx_max;		       /* TLS_TX_MAX_PAYLOAD_LEN */
+	struct fake_record parked;
 	bool parked_any; /* an empty record can be parked, too */
+	bool rx_no_pad;	 /* TLS_RX_EXPECT_NO_PAD */
 	int rx_error;
 
 	uint64_t handed;  /* bytes that TCP was given, ever */
@@ -107,6 +145,19 @@ struct fake_socket {
 	bool reset_at_close; /* it was closed with unread data */
 	size_t lost;	     /* bytes accepted and dropped at the end */
 };
+
+/* What kind of kernel it is; fake_reset() makes it one of today. */
+struct fake_kernel {
+	bool old; /* before 6.5: sendpage, and no MSG_EOR */
+	bool no_payload_len;
+	bool no_expect_no_pad;
+	bool no_pad_bug;      /* CVE-2026-74611 */
+	bool splice_drops;    /* what a full pipe has no room for */
+	bool may_stall;	      /* MSG_MORE on a full record is no failure */
+	bool async;	      /* closing a record says EINPROGRESS */
+	bool sigpipe_ignored; /* by the process */
+};
+extern struct fake_kernel fake_kernel;
 
 /* Everything as at the start: nothing open, nothing counted. */
 void fake_reset(void);
@@ -124,6 +175,8 @@ void fake_raw_fin(int fd);
 void fake_raw_reset(int fd);
 
 unsigned int fake_count(enum fake_call call);
+/* Whether the calls between a loopback pair and its end count and fail, too. */
+extern bool fake_count_probes;
 /* The nth call from now (1: the next one; 0: all of them) fails with e. */
 void fake_fail(enum fake_call call, unsigned int nth, int e);
 /* No call of this kind moves more than max bytes; 0: no limit. */
@@ -150,8 +203,8 @@ void fake_script_recvmsg(const struct fake_reply *reply);
  */
 void fake_on_poll(void (*hook)(void *), void *arg);
 extern int64_t fake_clock; /* ms */
-/* Time passes for both ends of a connection: what is lazy moves. */
-void fake_elapse(int fd, int ms);
+/* Time passes: what is lazy moves. */
+void fake_elapse(int ms);
 /* What the last poll() asked for. */
 extern short fake_poll_events;
 extern int fake_poll_timeout;
@@ -172,6 +225,9 @@ size_t fake_pattern_check(uint64_t seed, uint64_t offset, const void *buf,
 /* What is wrong on the wire of fd, or NULL: plaintext, or broken records. */
 const char *fake_leaks(int fd);
 
+/* Sockets and pipes that the library made and has not closed. */
+size_t fake_own_fds(void);
+
 enum fake_file_kind {
 	FAKE_REGULAR,
 	FAKE_BLOCK,
@@ -184,6 +240,7 @@ struct fake_file {
 	bool open;
 	enum fake_file_kind kind;
 	uint64_t seed;	  /* its content is this pattern */
+	uint64_t shift;	  /* from this byte of the pattern on */
 	int64_t size;	  /* as fstat says; see shown */
 	int64_t shown;	  /* st_size where it differs, -1 where not */
 	int64_t position; /* of the descriptor */
@@ -193,5 +250,33 @@ struct fake_file {
 };
 int fake_file(enum fake_file_kind kind, uint64_t seed, int64_t size);
 struct fake_file *fake_file_of(int fd);
+
+/*
+ * A pipe is a queue of slots, each of which holds bytes of one page, or, from
+ * a socket, of several in a row.
+ */
+enum { FAKE_PAGE = 4096, FAKE_SLOTS = 16, FAKE_SLOTS_MAX = 64 };
+struct fake_pipe {
+	struct fake_bytes data;
+	struct {
+		size_t len;
+		size_t end;  /* of the bytes in the page */
+		bool merges; /* a small write may be added */
+	} slot[FAKE_SLOTS_MAX];
+	size_t n;
+	size_t slots;
+	int fd[2];
+	bool open[2]; /* reader, writer */
+	bool nonblock;
+	bool own; /* made by the library */
+};
+/* As pipe(2) makes it: two blocking ends, to read and to write. */
+void fake_pipe(int fd[2], size_t slots);
+struct fake_pipe *fake_pipe_of(int fd);
+/* The test's side: not counted, never made to fail. */
+ssize_t fake_pipe_read(int fd, void *buf, size_t n);
+/* Slots of each bytes, that nothing is added to: how many bytes had room. */
+size_t fake_pipe_fill(int fd, const void *buf, size_t n, size_t each);
+void fake_pipe_close(int fd);
 
 #endif

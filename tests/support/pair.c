@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 
 #include "fake_core.h"
+#include "probe.h"
 
 enum {
 	PATIENCE = 100000, /* rounds without an end: stuck */
@@ -52,6 +53,10 @@ void pair_open(struct pair *p, const struct pair_options *o)
 	policy.offload_after = o->offload_after;
 	if (o->budget)
 		policy.budget = o->budget;
+	if (o->policy)
+		o->policy(&policy);
+	/* each connection finds a kernel of its own */
+	ktls__probe_forget();
 	p->conn = ktls_conn_new(p->ssl, p->fd, &policy);
 	assert_non_null(p->conn);
 	fake_on_poll(pair_peer, p);
@@ -170,7 +175,7 @@ static void wait_for(struct pair *p, const char *call)
 		fail_msg("%s: %s (%s)", call, strerror(errno), e.text);
 	assert_true(ktls_wants(p->conn) & (POLLIN | POLLOUT));
 	if (p->slow)
-		fake_elapse(p->fd, 1);
+		fake_elapse(1);
 	pair_peer(p);
 	pair_peer_ok(p);
 }

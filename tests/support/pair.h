@@ -33,7 +33,8 @@ struct pair_options {
 	bool rsa;
 	uint32_t tx, rx; /* enum ktls_use */
 	uint64_t offload_after;
-	uint64_t budget; /* 0: the default */
+	uint64_t budget;			    /* 0: the default */
+	void (*policy)(struct ktls_policy *policy); /* has the last word */
 	size_t capacity; /* of each direction; 0: 1 MiB */
 	/* on the contexts, and on the SSLs, before anything is made of them */
 	void (*setup_ctx)(SSL_CTX *ours, SSL_CTX *theirs);

@@ -1,50 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The model's TLS sockets: installing keys, records out, records in. */
 #include <errno.h>
-#include <linux/tls.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 
-#include "fake_seam.h"
 #include "ktest.h"
+#include "rawtls.h"
 
 enum { CAPACITY = 100000, OVERHEAD = 22 };
 
 static int fd[2];
 
-static struct tls12_crypto_info_aes_gcm_128 info(uint16_t version)
-{
-	struct tls12_crypto_info_aes_gcm_128 i = {
-		.info = {version, TLS_CIPHER_AES_GCM_128},
-		.key = {1, 2, 3},
-		.rec_seq = {0, 0, 0, 0, 0, 0, 0, 9},
-	};
-
-	return i;
-}
-
-static int ulp(int s)
-{
-	return ktls__sys_setsockopt(s, IPPROTO_TCP, 31, "tls", 3);
-}
-
-static int keys(int s, int name, uint16_t version)
-{
-	struct tls12_crypto_info_aes_gcm_128 i = info(version);
-
-	return ktls__sys_setsockopt(s, 282, name, &i, sizeof(i));
-}
-
 static int setup(void **state)
 {
 	(void)state;
 	fake_reset();
-	fake_tcp_pair(fd, CAPACITY);
-	assert_int_equal(ulp(fd[0]), 0);
-	assert_int_equal(ulp(fd[1]), 0);
-	assert_int_equal(keys(fd[0], TLS_TX, 0x0304), 0);
-	assert_int_equal(keys(fd[1], TLS_RX, 0x0304), 0);
+	rawtls_pair(fd, CAPACITY, 0x0304);
 	return 0;
 }
 
@@ -57,40 +29,13 @@ static int teardown(void **state)
 
 static ssize_t control(int s, uint8_t type, const void *p, size_t n)
 {
-	struct iovec iov = {(void *)(uintptr_t)p, n};
-	union {
-		struct cmsghdr c;
-		char room[CMSG_SPACE(1)];
-	} u = {.room = {0}};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &u,
-			     .msg_controllen = sizeof(u)};
-
-	u.c.cmsg_level = 282;
-	u.c.cmsg_type = TLS_SET_RECORD_TYPE;
-	u.c.cmsg_len = CMSG_LEN(1);
-	*CMSG_DATA(&u.c) = type;
-	return ktls__sys_sendmsg(s, &msg);
+	return rawtls_send(s, type, p, n, 1, 0);
 }
 
-/* *type is 0 when there was no ancillary data */
 static ssize_t receive(int s, void *p, size_t n, uint8_t *type, int *flags)
 {
-	struct iovec iov = {p, n};
-	union {
-		struct cmsghdr c;
-		char room[CMSG_SPACE(1)];
-	} u;
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &u,
-			     .msg_controllen = sizeof(u)};
-	ssize_t r = ktls__sys_recvmsg(s, &msg);
-
-	*flags = msg.msg_flags;
-	*type = msg.msg_controllen ? *CMSG_DATA(&u.c) : 0;
-	return r;
+	*flags = 0;
+	return rawtls_receive(s, p, n, 1, type, flags);
 }
 
 static void keys_need_the_ulp_and_go_in_once(void **state)
@@ -99,29 +44,29 @@ static void keys_need_the_ulp_and_go_in_once(void **state)
 
 	(void)state;
 	fake_tcp_pair(s, 10);
-	assert_int_equal(keys(s[0], TLS_TX, 0x0304), -ENOPROTOOPT);
+	assert_int_equal(rawtls_keys(s[0], TLS_TX, 0x0304), -ENOPROTOOPT);
 	assert_int_equal(ktls__sys_setsockopt(s[0], IPPROTO_TCP, 31, "no", 2),
 			 -ENOENT);
-	assert_int_equal(ulp(s[0]), 0);
-	assert_int_equal(ulp(s[0]), -EEXIST);
-	assert_int_equal(keys(s[0], TLS_TX, 0x0302), -EINVAL);
-	assert_int_equal(keys(s[0], TLS_TX, 0x0303), 0);
-	assert_int_equal(keys(s[0], TLS_TX, 0x0303), -EBUSY);
+	assert_int_equal(rawtls_ulp(s[0]), 0);
+	assert_int_equal(rawtls_ulp(s[0]), -EEXIST);
+	assert_int_equal(rawtls_keys(s[0], TLS_TX, 0x0302), -EINVAL);
+	assert_int_equal(rawtls_keys(s[0], TLS_TX, 0x0303), 0);
+	assert_int_equal(rawtls_keys(s[0], TLS_TX, 0x0303), -EBUSY);
 	/* both directions speak the same */
-	assert_int_equal(keys(s[0], TLS_RX, 0x0304), -EINVAL);
-	assert_int_equal(keys(s[0], TLS_RX, 0x0303), 0);
+	assert_int_equal(rawtls_keys(s[0], TLS_RX, 0x0304), -EINVAL);
+	assert_int_equal(rawtls_keys(s[0], TLS_RX, 0x0303), 0);
 	fake_raw_fin(s[0]);
-	assert_int_equal(ulp(s[1]), -ENOTCONN);
+	assert_int_equal(rawtls_ulp(s[1]), -ENOTCONN);
 }
 
 static void bad_crypto_info_is_einval(void **state)
 {
-	struct tls12_crypto_info_aes_gcm_128 i = info(0x0304);
+	struct tls12_crypto_info_aes_gcm_128 i = rawtls_info(0x0304);
 	int s[2];
 
 	(void)state;
 	fake_tcp_pair(s, 10);
-	ulp(s[0]);
+	rawtls_ulp(s[0]);
 	assert_int_equal(
 		ktls__sys_setsockopt(s[0], 282, TLS_TX, &i, sizeof(i) - 1),
 		-EINVAL);
@@ -326,7 +271,7 @@ static void part_of_a_sendfile_leaves_an_open_record(void **state)
 	ktls__sys_sendfile(fd[0], f, &off, 5000);
 	assert_int_equal(control(fd[0], 21, buf, 0), 0);
 	assert_int_equal(ktls__sys_recv(fd[1], buf, 5000), 100);
-	ktls__sys_sigpipe_restore(&sigpipe, false);
+	ktls__sys_sigpipe_restore(&sigpipe);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -21,8 +21,13 @@ static void init_gives_the_defaults(void **state)
 	assert_int_equal(p.size, sizeof(p));
 	assert_int_equal(p.tx, KTLS_AUTO);
 	assert_int_equal(p.rx, KTLS_AUTO);
-	assert_int_equal(p.offload_after, 65536);
+	assert_int_equal(p.offload_after, 131072);
 	assert_int_equal(p.budget, 2097152);
+	assert_int_equal(p.record_size, 16384);
+	assert_int_equal(p.record_ramp, 0);
+	assert_int_equal(p.record_idle, 1000);
+	assert_int_equal(p.stall_guard, KTLS_AUTO);
+	assert_int_equal(p.expect_no_pad, KTLS_AUTO);
 }
 
 static void init_clears_what_a_newer_caller_has(void **state)
@@ -58,7 +63,17 @@ static void null_is_the_defaults(void **state)
 
 static void fields_are_read(void **state)
 {
-	struct ktls_policy p, q = {sizeof(q), KTLS_REQUIRE, KTLS_OFF, 0, 1};
+	struct ktls_policy p, q = {
+				      .size = sizeof(q),
+				      .tx = KTLS_REQUIRE,
+				      .rx = KTLS_OFF,
+				      .budget = 1,
+				      .record_size = 512,
+				      .record_ramp = UINT64_MAX,
+				      .record_idle = 7,
+				      .stall_guard = KTLS_OFF,
+				      .expect_no_pad = KTLS_REQUIRE,
+			      };
 
 	(void)state;
 	assert_int_equal(ktls__policy_read(&q, &p), 0);
@@ -80,6 +95,18 @@ static void unknown_values_are_einval(void **state)
 	q.budget = 0;
 	assert_int_equal(ktls__policy_read(&q, &p), -EINVAL);
 	q.budget = 1;
+	q.record_size = 511;
+	assert_int_equal(ktls__policy_read(&q, &p), -EINVAL);
+	q.record_size = 16385;
+	assert_int_equal(ktls__policy_read(&q, &p), -EINVAL);
+	q.record_size = 16384;
+	q.stall_guard = KTLS_REQUIRE;
+	assert_int_equal(ktls__policy_read(&q, &p), -EINVAL);
+	q.stall_guard = KTLS_OFF;
+	q.expect_no_pad = 3;
+	assert_int_equal(ktls__policy_read(&q, &p), -EINVAL);
+	q.expect_no_pad = KTLS_OFF;
+	assert_int_equal(ktls__policy_read(&q, &p), 0);
 	q.size = sizeof(q) - 1;
 	assert_int_equal(ktls__policy_read(&q, &p), -EINVAL);
 	q.size = 0;

@@ -22,12 +22,13 @@ static const struct fake_reply good = {
 static ssize_t receive(const struct fake_reply *reply, struct ktls__record_in *in)
 {
 	char buf[64];
+	const struct iovec iov = {buf, sizeof(buf)};
 	int fd[2];
 
 	fake_reset();
 	fake_tcp_pair(fd, 100);
 	fake_script_recvmsg(reply);
-	return ktls__record_recv(fd[0], buf, sizeof(buf), in);
+	return ktls__record_recv(fd[0], &iov, 1, in);
 }
 
 static void good_record_has_type_and_end(void **state)

@@ -91,8 +91,8 @@ static void auto_goes_on_in_user_space(void **state)
 		pair_handshake(&p);
 		check_both(&p, row);
 		fake_heal();
-		pair_send(&p, 100000, 65536);
-		pair_receive(&p, 100000, 65536);
+		pair_send(&p, 140000, 65536);
+		pair_receive(&p, 140000, 65536);
 		pair_settle(&p);
 		/* it has its answer and does not ask again */
 		check_both(&p, row);
@@ -203,11 +203,17 @@ static void policy_off_is_reason_policy(void **state)
 static void auto_receiving_of_tls13_is_reason_cost(void **state)
 {
 	const struct pair_options o = {.server = true};
-	const struct ktls_info i = (fake_reset(), info_of(&o));
+	struct ktls_info i;
 
 	(void)state;
-	assert_int_equal(i.tx.reason, KTLS_REASON_NONE);
-	assert_int_equal(i.rx.reason, KTLS_REASON_COST);
+	for (int n = 0; n < 2; n++) {
+		fake_reset();
+		fake_kernel.no_pad_bug = n == 0;
+		fake_kernel.no_expect_no_pad = n == 1;
+		i = info_of(&o);
+		assert_int_equal(i.tx.reason, KTLS_REASON_NONE);
+		assert_int_equal(i.rx.reason, KTLS_REASON_COST);
+	}
 }
 
 static void other_sockets_are_reason_not_tcp(void **state)
@@ -231,7 +237,7 @@ static void other_sockets_are_reason_not_tcp(void **state)
 		p.conn = ktls_conn_new(p.ssl, p.fd, NULL);
 		assert_non_null(p.conn);
 		pair_handshake(&p);
-		pair_send(&p, 100000, 100000);
+		pair_send(&p, 140000, 140000);
 		assert_int_equal(pair_info(&p).tx.reason, KTLS_REASON_NOT_TCP);
 		assert_int_equal(fake_count(FAKE_SET_ULP), 0);
 		pair_finish(&p);
@@ -253,7 +259,7 @@ static void tcp_over_ipv6_is_tcp(void **state)
 	fake_socket(p.fd)->domain = AF_INET6;
 	p.conn = ktls_conn_new(p.ssl, p.fd, NULL);
 	pair_handshake(&p);
-	pair_send(&p, 100000, 100000);
+	pair_send(&p, 140000, 140000);
 	assert_modes(&p, "kernel", "user");
 	pair_finish(&p);
 }

@@ -198,7 +198,7 @@ static void file_that_shrinks_ends_where_it_ends(void **state)
 	file = fake_file(FAKE_REGULAR, OURS, 90000);
 	fake_file_of(file)->cut_at = 40000;
 	n = send_file(&p, file, 90000);
-	assert_true(n >= 40000 && n < 60000);
+	assert_true(n >= 40000 && n < 70000);
 	assert_int_equal(send_file(&p, file, 10), 0);
 	pair_send(&p, 100, 100);
 	pair_settle(&p);
@@ -286,6 +286,8 @@ static void errors_of_the_file_leave_the_connection(void **state)
 	static const int errors[] = {EIO,    EBADF,  ESTALE,   ENXIO,
 				     EACCES, ENOMEM, EOVERFLOW};
 	const struct row *row = *state;
+	/* what one call of the kernel takes */
+	const size_t first = row->tx == KTLS_OFF ? 16384 : 65536;
 
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		struct pair p;
@@ -297,15 +299,15 @@ static void errors_of_the_file_leave_the_connection(void **state)
 		fake_fail(row->tx == KTLS_OFF ? FAKE_PREAD : FAKE_SENDFILE, 2,
 			  errors[i]);
 		/* progress beats error, which the next call meets */
-		assert_int_equal(ktls_sendfile(p.conn, file, &off, 50000), 16384);
-		assert_int_equal(off, 16384);
-		p.accepted = 16384;
+		assert_int_equal(ktls_sendfile(p.conn, file, &off, 90000), first);
+		assert_int_equal(off, first);
+		p.accepted = first;
 		fake_fail(row->tx == KTLS_OFF ? FAKE_PREAD : FAKE_SENDFILE, 1,
 			  errors[i]);
 		assert_errno(ktls_sendfile(p.conn, file, &off, 50000), errors[i]);
-		assert_int_equal(off, 16384);
+		assert_int_equal(off, first);
 		assert_int_equal(pair_error(&p).sys_errno, errors[i]);
-		assert_int_equal(send_file(&p, file, 50000), 50000);
+		assert_int_equal(send_file(&p, file, 30000), 30000);
 		pair_send(&p, 100, 100);
 		pair_settle(&p);
 		pair_finish(&p);

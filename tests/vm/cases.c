@@ -361,6 +361,7 @@ int main(void)
 
 	vt_begin("ktls-vm-cases", 120);
 	vt_data_init();
+	vt_probed();
 	each_use(KTLS_OFF);
 	if (e) {
 		vt_skip("the kernel's part: setsockopt(TCP_ULP): %s",

@@ -218,3 +218,13 @@ void vt_duo_drop(struct vt_duo *d)
 	memset(d, 0, sizeof(*d));
 	d->fd = -1;
 }
+
+void vt_probed(void)
+{
+	struct ktls_policy policy = vt_policy(KTLS_AUTO, KTLS_AUTO);
+	struct vt_duo d;
+
+	policy.offload_after = 0;
+	if (vt_duo_open(&d, &vt_suites[6], true, &policy))
+		vt_duo_drop(&d);
+}

@@ -145,6 +145,7 @@ int main(int argc, char **argv)
 	state = seed;
 	vt_note("--seed %llu --count %u", seed, count);
 	vt_data_init();
+	vt_probed();
 	if (e)
 		vt_skip("the kernel's part: setsockopt(TCP_ULP): %s",
 			strerror(e));

@@ -97,3 +97,20 @@ bool vt_sink_check(struct vt_sink *k, const struct vt_stream *s, size_t length,
 		     whose, k->count, got[0], got[1], got[2], got[3], length,
 		     want[0], want[1], want[2], want[3]);
 }
+
+bool vt_sink_same(struct vt_sink *got, struct vt_sink *want, const char *whose)
+{
+	uint8_t a[VT_DIGEST], b[VT_DIGEST];
+
+	MUST(EVP_DigestFinal_ex(got->md, a, NULL) == 1);
+	MUST(EVP_DigestFinal_ex(want->md, b, NULL) == 1);
+	EVP_MD_CTX_free(got->md);
+	EVP_MD_CTX_free(want->md);
+	got->md = NULL;
+	want->md = NULL;
+	return CHECK(got->count == want->count && memcmp(a, b, VT_DIGEST) == 0,
+		     "%s got %zu bytes, digest %02x%02x%02x%02x; %zu were "
+		     "sent, digest %02x%02x%02x%02x",
+		     whose, got->count, a[0], a[1], a[2], a[3], want->count,
+		     b[0], b[1], b[2], b[3]);
+}

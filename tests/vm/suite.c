@@ -183,6 +183,11 @@ SSL_CTX *vt_ctx(const struct vt_suite *s, bool server, bool verify)
 
 void vt_tcp_pair(int fd[2])
 {
+	vt_tcp_pair_small(fd, 0, 0);
+}
+
+void vt_tcp_pair_small(int fd[2], int mss, int rcvbuf)
+{
 	struct sockaddr_in a = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
@@ -196,6 +201,11 @@ void vt_tcp_pair(int fd[2])
 	MUST(getsockname(l, (struct sockaddr *)&a, &len) == 0);
 	fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	MUST(fd[0] >= 0);
+	vt_set_rcvbuf(l, rcvbuf);
+	vt_set_rcvbuf(fd[0], rcvbuf);
+	if (mss)
+		MUST(setsockopt(fd[0], IPPROTO_TCP, TCP_MAXSEG, &mss,
+				sizeof(mss)) == 0);
 	MUST(connect(fd[0], (struct sockaddr *)&a, sizeof(a)) == 0);
 	fd[1] = accept(l, NULL, NULL);
 	MUST(fd[1] >= 0);

@@ -39,7 +39,7 @@ enum {
 	BOTH = 3,
 	AT_ONCE = 4,
 	DEFAULT = 5,
-	FEW = 7 /* sizes of edges: still more than offload_after */
+	FEW = 9 /* sizes of edges: still more than offload_after */
 };
 
 /* One connection: what is asked, and what must come of it. */
@@ -69,9 +69,6 @@ static uint32_t expect(const struct run *r, int dir, int *e, const char **call)
 	*call = NULL;
 	if (asked == KTLS_OFF)
 		return KTLS_REASON_POLICY;
-	if (asked == KTLS_AUTO && dir == KTLS_RX &&
-	    r->suite->version == TLS1_3_VERSION)
-		return KTLS_REASON_COST;
 	if (ulp_errno) {
 		*e = ulp_errno;
 		*call = "setsockopt(TCP_ULP)";
@@ -299,6 +296,7 @@ int main(int argc, char **argv)
 
 	vt_begin("ktls-vm-transfer", 400);
 	vt_data_init();
+	vt_probed();
 	MUST(uname(&uts) == 0);
 	snprintf(kernel, sizeof(kernel), "%s", uts.release);
 	ulp_errno = vt_ulp_errno();

@@ -100,6 +100,8 @@ SSL_CTX *vt_ctx(const struct vt_suite *s, bool server, bool verify);
 
 /* Two ends of a TCP connection over loopback; [0] connected, [1] accepted. */
 void vt_tcp_pair(int fd[2]);
+/* With segments and receive buffers of so many bytes at most; 0: any. */
+void vt_tcp_pair_small(int fd[2], int mss, int rcvbuf);
 void vt_set_nonblocking(int fd, bool on);
 void vt_set_sndbuf(int fd, int bytes);
 void vt_set_rcvbuf(int fd, int bytes);
@@ -134,6 +136,8 @@ void vt_sink_add(struct vt_sink *k, const void *p, size_t n);
 /* That it got the first length bytes of s, by their digest; frees k. */
 bool vt_sink_check(struct vt_sink *k, const struct vt_stream *s, size_t length,
 		   const char *whose);
+/* That both got the same; frees both. */
+bool vt_sink_same(struct vt_sink *got, struct vt_sink *want, const char *whose);
 
 /* peer.c: the other end, a thread with OpenSSL */
 
@@ -230,5 +234,88 @@ ssize_t vt_duo_lib_read(struct vt_duo *d, void *buf, size_t len);
 void vt_duo_close(struct vt_duo *d);
 /* Frees what is left, without a word to the other side. */
 void vt_duo_drop(struct vt_duo *d);
+/*
+ * A first connection, so that the library has its answers about this kernel:
+ * its probes use TLS sockets, which the kernel counts as well.
+ */
+void vt_probed(void);
+
+/* wire.c: the records as the other end gets them */
+
+enum { VT_WIRE_MAX = 65536 };
+
+/* Of application data; lengths are those of the plaintext. */
+struct vt_wire {
+	size_t count;
+	size_t bytes;
+	size_t largest;
+	size_t length;	 /* of the record at hand */
+	uint16_t *sizes; /* of the first VT_WIRE_MAX */
+};
+
+void vt_wire_watch(struct vt_wire *w, SSL *ssl);
+void vt_wire_free(struct vt_wire *w);
+/* Records that n bytes take at least. */
+size_t vt_wire_least(size_t n, size_t size);
+
+/* forge.c: records that OpenSSL never sends, AES-128-GCM */
+
+struct vt_forge {
+	int fd;
+	int version;
+	uint8_t key[16];
+	uint8_t iv[12];
+	uint64_t seq;
+};
+
+/* Before the handshake, of the context of the end that will forge. */
+void vt_forge_ctx(SSL_CTX *ctx);
+/* After it, and before that end has sent any data. */
+void vt_forge_init(struct vt_forge *f, SSL *ssl, int fd);
+void vt_forge_send(struct vt_forge *f, uint8_t type, const void *p, size_t n,
+		   size_t padding);
+
+/* line.c: libktls on one end, a thread that counts records on the other */
+
+struct vt_kind {
+	const struct vt_suite *suite;
+	uint32_t tx;
+	uint32_t rx;
+	bool server;
+	bool blocking;
+};
+
+struct vt_line {
+	const struct vt_kind *kind;
+	struct vt_end e;
+	struct vt_peer p;
+	struct vt_wire w;
+	struct vt_sink want; /* what was accepted */
+	size_t shorts;	     /* calls that took less than they were given */
+	size_t least;	     /* records that the calls take at least */
+	size_t calls;	     /* of vt_line_send() that took something */
+	size_t most;	     /* bytes that one of them may take; 0: any */
+	bool cut;	     /* ends without close_notify */
+};
+
+enum vt_method { VT_WRITE, VT_WRITEV, VT_FILE, VT_SPANS, VT_SPLICE, VT_METHODS };
+
+const char *vt_kind_name(const struct vt_kind *k);
+/* Then change fields of e and p, and start; pair: made by vt_tcp_pair(). */
+void vt_line_init(struct vt_line *l, const struct vt_kind *k,
+		  const struct ktls_policy *policy, const int pair[2]);
+/* False: reported, and freed. */
+bool vt_line_start(struct vt_line *l);
+bool vt_line_open(struct vt_line *l, const struct vt_kind *k);
+/* Before the start: small buffers, small segments, a peer that is late. */
+void vt_line_init_slow(struct vt_line *l, const struct vt_kind *k);
+/* After a call that returned -1: whether to make it again, by now. */
+bool vt_line_again(struct vt_line *l, const char *call);
+/* That n bytes at p were accepted, of asked. */
+void vt_line_took(struct vt_line *l, const void *p, size_t n, size_t asked);
+/* Sends n bytes of vt_data from base on. */
+bool vt_line_send(struct vt_line *l, enum vt_method how, size_t base, size_t n);
+/* Closes, and checks what came; the wire's numbers stay until it is freed. */
+void vt_line_close(struct vt_line *l);
 
 #endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* The record that is open, and its end. */
+#include "open.h"
+
+#include <errno.h>
+
+#include "record.h"
+#include "result.h"
+
+ssize_t ktls__seal(struct ktls_conn *c, const uint8_t *p, size_t n)
+{
+	size_t sent = 0;
+	int r;
+
+	ktls__ssl_begin();
+	if (SSL_write_ex(c->ssl, p, n, &sent) == 1)
+		return (ssize_t)sent;
+	r = ktls__ssl_result(c, 0, "SSL_write");
+	return r == 0 ? ktls__fail_tx(c, EPIPE, "SSL_write") : r;
+}
+
+/*
+ * A record of no bytes with a type closes the open one and does nothing else
+ * (net/tls/tls_sw.c, tls_sw_sendmsg_locked()); a full socket, or crypto that
+ * is not done yet, does not keep it from being closed.
+ */
+static int close_kernel(struct ktls_conn *c)
+{
+	ssize_t r = ktls__record_send(c->fd, KTLS__APPLICATION_DATA, "", 0);
+
+	if (r < 0 && r != -EAGAIN && r != -EINPROGRESS)
+		return ktls__fail_tx(c, (int)-r, "sendmsg");
+	c->open_kernel = 0;
+	return 0;
+}
+
+int ktls__open_close(struct ktls_conn *c)
+{
+	ssize_t r;
+
+	if (ktls__open_length(c) == 0)
+		return 0;
+	if (c->tx.mode == KTLS_MODE_KERNEL)
+		return close_kernel(c);
+	/* no record is made while another one waits */
+	r = ktls__flush(c);
+	if (r == 0)
+		r = ktls__seal(c, ktls__buf_data(&c->open), c->open.len);
+	if (r < 0)
+		return (int)r;
+	ktls__buf_free(&c->open);
+	return 0;
+}
+
+void ktls__kernel_took(struct ktls_conn *c, size_t n, size_t asked, bool more)
+{
+	c->plain += n;
+	c->tx.kernel_bytes += n;
+	c->open_kernel = more ? c->open_kernel + n : 0;
+	if (n == asked)
+		return;
+	/* how much of it is in a record that is still open, nobody knows */
+	c->open_kernel = KTLS__RECORD_MAX;
+	(void)close_kernel(c);
+}

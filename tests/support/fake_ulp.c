@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of the model that net/tls and net/ipv4/tcp_ulp.c have. */
+#include "fake_core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+
+/* net/ipv4/tcp_ulp.c */
+static int set_ulp(struct fake_socket *s, const void *val, socklen_t len)
+{
+	if (len != 3 || memcmp(val, "tls", 3) != 0)
+		return -ENOENT;
+	if (s->protocol != IPPROTO_TCP)
+		return -EOPNOTSUPP;
+	if (s->ulp || s->ulp_other)
+		return -EEXIST;
+	if (fake_state_of(s) != FAKE_ESTABLISHED)
+		return -ENOTCONN;
+	s->ulp = true;
+	return 0;
+}
+
+/* net/tls/tls_main.c, do_tls_setsockopt_conf(), before rekeying came */
+static int set_key(struct fake_socket *s, struct fake_key *k,
+		   const struct fake_key *other, const void *val, socklen_t len)
+{
+	struct fake_key new;
+	int r;
+
+	if (!s->ulp)
+		return -ENOPROTOOPT;
+	if (k->on)
+		return -EBUSY;
+	r = fake_key_set(&new, val, len);
+	if (r < 0)
+		return r;
+	if (other->on &&
+	    (other->version != new.version || other->cipher != new.cipher))
+		return -EINVAL;
+	if (!(s->fl & O_NONBLOCK) && !s->probe)
+		fake_broken("keys to a blocking socket");
+	*k = new;
+	s->key_at = val;
+	s->key_len = len;
+	memcpy(s->key_copy, val, len);
+	return 0;
+}
+
+/*
+ * net/tls/tls_main.c, do_tls_setsockopt_tx_payload_len(). Once the keys are
+ * there, it looks at the wrong struct where a device encrypts (Linux 7.3).
+ */
+static int set_payload(struct fake_socket *s, const void *val, socklen_t len)
+{
+	uint16_t n;
+
+	if (!s->ulp || fake_kernel.no_payload_len)
+		return -ENOPROTOOPT;
+	if (s->tx.on)
+		fake_broken("TLS_TX_MAX_PAYLOAD_LEN behind TLS_TX");
+	if (len != sizeof(n))
+		return -EINVAL;
+	memcpy(&n, val, sizeof(n));
+	if (n < 64 || n > FAKE_RECORD)
+		return -EINVAL;
+	s->tx_max = n;
+	return 0;
+}
+
+/* net/tls/tls_main.c, do_tls_setsockopt_no_pad() */
+static int set_no_pad(struct fake_socket *s, const void *val, socklen_t len)
+{
+	uint32_t on;
+
+	if (!s->ulp || fake_kernel.no_expect_no_pad)
+		return -ENOPROTOOPT;
+	if (!s->rx.on || s->rx.version != 0x0304 || len < sizeof(on))
+		return -EINVAL;
+	memcpy(&on, val, sizeof(on));
+	if (on > 1)
+		return -EINVAL;
+	s->rx_no_pad = on;
+	return 0;
+}
+
+static int get_key(const struct fake_socket *s, void *val, socklen_t *len)
+{
+	uint8_t info[FAKE_INFO];
+	size_t n;
+
+	if (!s->ulp)
+		return -ENOPROTOOPT;
+	if (!s->tx.on)
+		return -EBUSY;
+	n = fake_key_get(&s->tx, info);
+	if (*len != n)
+		return -EINVAL;
+	memcpy(val, info, n);
+	return 0;
+}
+
+static int get_ulp(const struct fake_socket *s, void *val, socklen_t *len)
+{
+	char name[16] = "";
+
+	if (s->ulp || s->ulp_other)
+		strcpy(name, s->ulp ? "tls" : "other");
+	else
+		*len = 0;
+	if (*len > sizeof(name))
+		*len = sizeof(name);
+	memcpy(val, name, *len);
+	return 0;
+}
+
+static int get_payload(const struct fake_socket *s, void *val, socklen_t *len)
+{
+	const uint16_t n = (uint16_t)s->tx_max;
+
+	if (!s->ulp || fake_kernel.no_payload_len)
+		return -ENOPROTOOPT;
+	if (*len < sizeof(n))
+		return -EINVAL;
+	memcpy(val, &n, sizeof(n));
+	*len = sizeof(n);
+	return 0;
+}
+
+static int get_no_pad(const struct fake_socket *s, void *val, socklen_t *len)
+{
+	const int on = s->rx_no_pad;
+
+	if (!s->ulp || fake_kernel.no_expect_no_pad)
+		return -ENOPROTOOPT;
+	if (*len < sizeof(on))
+		return -EINVAL;
+	memcpy(val, &on, sizeof(on));
+	*len = sizeof(on);
+	return 0;
+}
+
+int fake_tls_set(struct fake_socket *s, enum fake_call what, const void *val,
+		 socklen_t len)
+{
+	if (what == FAKE_SET_ULP)
+		return set_ulp(s, val, len);
+	if (what == FAKE_SET_TLS_TX)
+		return set_key(s, &s->tx, &s->rx, val, len);
+	if (what == FAKE_SET_TLS_RX)
+		return set_key(s, &s->rx, &s->tx, val, len);
+	if (what == FAKE_SET_PAYLOAD)
+		return set_payload(s, val, len);
+	if (what == FAKE_SET_NO_PAD)
+		return set_no_pad(s, val, len);
+	return -ENOPROTOOPT;
+}
+
+int fake_tls_get(const struct fake_socket *s, enum fake_call what, void *val,
+		 socklen_t *len)
+{
+	if (what == FAKE_GET_ULP)
+		return get_ulp(s, val, len);
+	if (what == FAKE_GET_TLS_TX)
+		return get_key(s, val, len);
+	if (what == FAKE_GET_PAYLOAD)
+		return get_payload(s, val, len);
+	if (what == FAKE_GET_NO_PAD)
+		return get_no_pad(s, val, len);
+	return -ENOPROTOOPT;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What ktls-httpd and ktls-get share. No connection is touched here. */
+/* What all programs share. No connection is touched here. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,10 +107,22 @@ void tls_configure(SSL_CTX *ctx, const struct tls_options *options)
 
 const char *openssl_error(void)
 {
-	const char *text = ERR_reason_error_string(ERR_get_error());
+	const unsigned long e = ERR_get_error();
+	const char *text = ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e))
+					       : ERR_reason_error_string(e);
 
 	ERR_clear_error();
 	return text ? text : "unknown error";
+}
+
+void tls_error(char *text, size_t size, const struct ktls_conn *tls)
+{
+	struct ktls_error error = {.size = sizeof(error)};
+	const char *said = strerror(errno);
+
+	if (ktls_get_error(tls, &error) == 0 && error.code != 0)
+		said = error.text;
+	snprintf(text, size, "%s", said);
 }
 
 void describe(char *text, size_t size, const struct ktls_dir_info *dir)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What ktls-httpd and ktls-get share: options, and words for ktls_get_info. */
+/* What all programs share: options, and words for ktls_get_info. */
 #ifndef EXAMPLES_COMMON_H
 #define EXAMPLES_COMMON_H
 
@@ -33,6 +33,9 @@ void tls_configure(SSL_CTX *ctx, const struct tls_options *options);
 
 /* First error in OpenSSL's queue, which is then emptied. Static text. */
 const char *openssl_error(void);
+
+/* What errno says after a call has failed, or what the connection knows of it. */
+void tls_error(char *text, size_t size, const struct ktls_conn *tls);
 
 /*
  * "kernel", or "user (reason; failed call: errno)": who encrypts or decrypts

@@ -131,13 +131,11 @@ static void parse_options(struct options *o, int argc, char **argv)
 /* End the program with what the library knows of the failure in errno. */
 void die_of_tls(const char *what, const struct ktls_conn *tls)
 {
-	struct ktls_error error = {.size = sizeof(error)};
-	const char *text = strerror(errno);
+	char text[160];
 
 	if (errno == EAGAIN)
 		die("%s: nothing happened for %d seconds", what, TIME_LIMIT);
-	if (ktls_get_error(tls, &error) == 0 && error.code != 0)
-		text = error.text;
+	tls_error(text, sizeof(text), tls);
 	die("%s: %s", what, text);
 }
 

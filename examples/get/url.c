@@ -32,6 +32,8 @@ static void parse_port(struct url *url, const char *text, const char *port,
 		bad(text, "that is not a port");
 	memcpy(url->port, port, len);
 	url->port[len] = '\0';
+	if (atoi(url->port) > 65535)
+		bad(text, "that is not a port");
 }
 
 /* url points into text afterwards. */

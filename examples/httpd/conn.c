@@ -21,10 +21,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <openssl/ssl.h>
-
-#include <ktls/openssl.h>
-
 #include "httpd.h"
 
 enum step {
@@ -57,14 +53,11 @@ static void set_error(struct conn *conn, const char *text)
 		snprintf(conn->error, sizeof(conn->error), "%s", text);
 }
 
+/* errno, or what libktls knows of it */
 static void set_tls_error(struct conn *conn)
 {
-	struct ktls_error error = {.size = sizeof(error)};
-	const char *text = strerror(errno);
-
-	if (ktls_get_error(conn->tls, &error) == 0 && error.code != 0)
-		text = error.text;
-	set_error(conn, text);
+	if (!conn->error[0])
+		tls_error(conn->error, sizeof(conn->error), conn->tls);
 }
 
 /* After a call of libktls has returned -1. */
@@ -154,40 +147,21 @@ static enum step finish_response(struct conn *conn)
 static enum step do_send(struct conn *conn)
 {
 	struct response *res = &conn->res;
-	ssize_t n;
+	ssize_t n = ktls_sendfilev(conn->tls, res->spans, res->span_count,
+				   &res->cursor);
 
-	while (res->head_sent < res->head_len) {
-		n = ktls_write(conn->tls, res->head + res->head_sent,
-			       res->head_len - res->head_sent);
-		if (n < 0)
-			return blocked_or_failed(conn);
-		res->head_sent += (size_t)n;
-	}
-	if (res->offset == res->end)
-		return finish_response(conn);
-
-	n = ktls_sendfile(conn->tls, res->file, &res->offset,
-			  (size_t)(res->end - res->offset));
-	if (n < 0)
-		return blocked_or_failed(conn);
-	if (n == 0) {
+	if (n < 0 && errno == ENODATA) {
 		/* no close_notify: the response must not look complete */
 		set_error(conn, "the file became shorter while it was sent");
 		return STEP_GONE;
 	}
+	if (n < 0)
+		return blocked_or_failed(conn);
 	conn->limit = now_ms() + LIMIT_SEND;
-	if (res->offset == res->end)
+	if (res->cursor.span == res->span_count)
 		return finish_response(conn);
 	conn->wants = POLLOUT;
 	return STEP_WAIT;
-}
-
-/* Bytes that were accepted, but are not in TCP yet: close() would lose them. */
-static uint64_t unsent(const struct conn *conn)
-{
-	struct ktls_info info = {.size = sizeof(info)};
-
-	return ktls_get_info(conn->tls, &info) == 0 ? info.unsent : 0;
 }
 
 static enum step do_close(struct conn *conn)
@@ -197,7 +171,7 @@ static enum step do_close(struct conn *conn)
 
 	if (ktls_shutdown(conn->tls, 0) == 0)
 		return STEP_GONE;
-	if (errno == EAGAIN && conn->limit > limit && unsent(conn) == 0)
+	if (errno == EAGAIN && conn->limit > limit && unsent_bytes(conn->tls) == 0)
 		conn->limit = limit;
 	step = blocked_or_failed(conn);
 	/*
@@ -279,7 +253,7 @@ void conn_check_limit(struct conn *conn, int64_t now)
 		conn_turn(conn);
 		return;
 	}
-	if (conn->state != CONN_CLOSE || unsent(conn) > 0)
+	if (conn->state != CONN_CLOSE || unsent_bytes(conn->tls) > 0)
 		set_error(conn, "timed out");
 	conn_free(conn);
 }
@@ -297,19 +271,6 @@ void conn_stop(struct conn *conn)
 	conn_turn(conn);
 }
 
-static struct ktls_conn *start_tls(const struct config *config, int fd)
-{
-	struct ktls_conn *tls = NULL;
-	SSL *ssl = SSL_new(config->ctx);
-
-	if (!ssl)
-		return NULL;
-	SSL_set_accept_state(ssl);
-	tls = ktls_conn_new(ssl, fd, &config->policy);
-	SSL_free(ssl); /* tls has its own reference */
-	return tls;
-}
-
 /* Take over a socket that was just accepted; NULL: it has been closed. */
 struct conn *conn_open(struct worker *worker, int fd)
 {
@@ -320,11 +281,10 @@ struct conn *conn_open(struct worker *worker, int fd)
 		goto fail;
 	/* Without this the end of a small response waits for an ACK. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	conn->tls = start_tls(worker->config, fd);
-	if (!conn->tls) {
-		warn("a connection could not be started: %s", openssl_error());
+	conn->tls =
+		server_accept(worker->config->ctx, fd, &worker->config->policy);
+	if (!conn->tls)
 		goto fail;
-	}
 	conn->worker = worker;
 	conn->fd = fd;
 	conn->res.file = -1;
@@ -341,13 +301,18 @@ void conn_free(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 	bool closing = conn->state == CONN_CLOSE;
+	char requests[32];
 
-	if (worker->stopping && (conn->state == CONN_SEND || unsent(conn) > 0)) {
+	if (worker->stopping &&
+	    (conn->state == CONN_SEND || unsent_bytes(conn->tls) > 0)) {
 		set_error(conn, "the server stopped");
 		worker->cut++;
 	}
-	if (worker->config->stats)
-		stats_print(conn);
+	if (worker->config->stats) {
+		snprintf(requests, sizeof(requests), "\"requests\":%u",
+			 conn->requests);
+		stats_print(conn->tls, requests, conn->error);
+	}
 	conn_list_move(conn, closing ? &worker->closing : &worker->open, NULL);
 	response_drop(&conn->res);
 	ktls_conn_free(conn->tls);

@@ -3,14 +3,14 @@
  * Inside ktls-httpd. Who does what:
  *
  *   main.c      options
- *   setup.c     certificate, listening socket
+ *   setup.c     the SSL_CTX
  *   workers.c   worker processes
  *   worker.c    one epoll loop: accepts, time limits, the graceful stop
  *   conn.c      one connection: every call of libktls is here
  *   request.c   reads the head of a request; knows no sockets
- *   response.c  chooses file, range and status, writes the head
+ *   ranges.c    reads its Range field
+ *   response.c  chooses file, ranges and status, writes the heads
  *   files.c     opens a file below the root, never above it
- *   stats.c     one line of JSON for a closed connection
  */
 #ifndef HTTPD_H
 #define HTTPD_H
@@ -21,13 +21,12 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
-#include <time.h>
 
 #include <openssl/ssl.h>
 
 #include <ktls/ktls.h>
 
-#include "../common/common.h"
+#include "../common/server.h"
 
 #define MAX_WORKERS 256
 
@@ -74,16 +73,34 @@ struct request {
 	bool if_none_match;
 };
 
-/* A response on its way: a head, then a part of a file. */
+#define MAX_RANGES 32 /* in one request */
+
+/* The head, heads and bodies of all parts, and the line after the last one. */
+#define MAX_SPANS (2 * MAX_RANGES + 2)
+
+struct range {
+	off_t first;
+	off_t end; /* behind the last byte */
+};
+
+struct ranges {
+	unsigned int count;
+	struct range range[MAX_RANGES];
+};
+
+/*
+ * A response on its way: what ktls_sendfilev() has to send, and how far it
+ * has come. The spans point into text and into the file.
+ */
 struct response {
 	int status;
-	char head[2048]; /* the body too, when it is a line of text */
-	size_t head_len;
-	size_t head_sent;
-	int file; /* or -1 */
-	off_t offset;
-	off_t end;
 	bool keep_alive;
+	int file; /* or -1 */
+	struct ktls_cursor cursor;
+	int span_count;
+	struct ktls_span spans[MAX_SPANS];
+	size_t text_len;
+	char text[2048 + 192 * MAX_RANGES]; /* short bodies are here too */
 };
 
 enum conn_state {
@@ -134,14 +151,11 @@ struct worker {
 
 /* setup.c */
 SSL_CTX *make_context(const struct config *config);
-int listen_on(const char *text, int sndbuf);
-void print_address(int fd);
 
 /* workers.c */
 int workers_run(const struct config *config);
 
 /* worker.c */
-int64_t now_ms(void);
 int worker_run(const struct config *config, int signals);
 void conn_list_move(struct conn *conn, struct conn_list *from,
 		    struct conn_list *to);
@@ -156,6 +170,9 @@ void conn_free(struct conn *conn);
 /* request.c */
 size_t request_parse(struct request *req, char *buf, size_t len, size_t size);
 
+/* ranges.c */
+int ranges_parse(struct ranges *ranges, const char *s, off_t size);
+
 /* response.c */
 void response_make(struct response *res, const struct request *req,
 		   const struct config *config);
@@ -164,8 +181,5 @@ void response_drop(struct response *res);
 /* files.c */
 int files_open(int root_fd, const char *path, struct stat *st);
 const char *files_type(const char *path);
-
-/* stats.c */
-void stats_print(const struct conn *conn);
 
 #endif

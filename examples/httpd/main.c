@@ -3,8 +3,8 @@
  * ktls-httpd: an HTTPS server of static files, encrypted by the kernel.
  *
  * Shows libktls in a non-blocking server: many connections on one epoll loop,
- * headers by ktls_write(), files by ktls_sendfile(), a close that loses no
- * byte, and what ktls_get_info() has to say about each connection (--stats).
+ * headers and files by one ktls_sendfilev(), a close that loses no byte, and
+ * what ktls_get_info() has to say about each connection (--stats).
  * The SSL_CTX is set up with OpenSSL as in any server; ktls_ctx_enable() is
  * the only line more. conn.c has the rest.
  *
@@ -15,7 +15,7 @@
  * Test:  curl --cacert cert.pem https://localhost:8443/cert.pem
  *
  * Works on every kernel. With the module "tls" (modprobe tls) the kernel
- * encrypts files from 64 KiB on; with "--tx require --rx require" all that is
+ * encrypts files from 128 KiB on; with "--tx require --rx require" all that is
  * sent and received, or the connection is refused.
  */
 #include <errno.h>
@@ -25,7 +25,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <openssl/ssl.h>
@@ -143,17 +142,6 @@ static void parse_options(struct config *config, int argc, char **argv)
 		     : !config->cert ? "--cert FILE, the certificate,"
 				     : "--key FILE, the private key,");
 		exit(2);
-	}
-}
-
-/* As many connections as the system grants. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }
 

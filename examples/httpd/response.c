@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chooses what answers a request (RFC 9110): status, file, range; and writes
- * the head of the response. Nothing is sent here.
+ * Chooses what answers a request (RFC 9110): status, file, ranges; and writes
+ * the head of the response and of its parts. Nothing is sent here.
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "httpd.h"
+
+#define BOUNDARY_SIZE 33 /* as hexadecimal digits and a 0 */
 
 static const char *status_text(int status)
 {
@@ -46,21 +50,40 @@ static const char *status_text(int status)
 	return "Internal Server Error";
 }
 
-/* Add to the head. If it does not fit, head_len says so until the end. */
+/* Add to the text. If it does not fit, text_len says so until the end. */
 static void __attribute__((format(printf, 2, 3)))
 add(struct response *res, const char *format, ...)
 {
-	size_t size = sizeof(res->head);
+	size_t size = sizeof(res->text);
 	va_list args;
 	int n;
 
-	if (res->head_len >= size)
+	if (res->text_len >= size)
 		return;
 	va_start(args, format);
-	n = vsnprintf(res->head + res->head_len, size - res->head_len, format,
+	n = vsnprintf(res->text + res->text_len, size - res->text_len, format,
 		      args);
 	va_end(args);
-	res->head_len = n < 0 ? size : res->head_len + (size_t)n;
+	res->text_len = n < 0 ? size : res->text_len + (size_t)n;
+}
+
+/* What the text has from there on. */
+static struct ktls_span text_from(const struct response *res, size_t from)
+{
+	return (struct ktls_span){
+		.buf = res->text + from,
+		.len = res->text_len - from,
+	};
+}
+
+static struct ktls_span file_range(const struct response *res,
+				   const struct range *range)
+{
+	return (struct ktls_span){
+		.fd = res->file,
+		.offset = range->first,
+		.len = (size_t)(range->end - range->first),
+	};
 }
 
 static void add_date(struct response *res, const char *field, time_t time)
@@ -90,7 +113,6 @@ static bool parse_date(const char *text, time_t *time_out)
 static void start(struct response *res, int status)
 {
 	res->status = status;
-	res->head_len = 0;
 	add(res, "HTTP/1.1 %d %s\r\n", status, status_text(status));
 	add(res, "Server: ktls-httpd\r\n");
 	add_date(res, "Date", time(NULL));
@@ -106,13 +128,15 @@ static void finish(struct response *res, const struct request *req)
 	add(res, "\r\n");
 }
 
-/* A response without a file: its body is one line. */
-static void make_line(struct response *res, const struct request *req, int status)
+/* A response without a file: its body is one line. 416 tells the file's size. */
+static void make_line(struct response *res, const struct request *req,
+		      int status, off_t size)
 {
 	char line[64];
 	int len = snprintf(line, sizeof(line), "%d %s\n", status,
 			   status_text(status));
 
+	res->text_len = 0;
 	start(res, status);
 	add(res, "Content-Type: text/plain\r\nContent-Length: %d\r\n", len);
 	if (status == 301) {
@@ -124,68 +148,14 @@ static void make_line(struct response *res, const struct request *req, int statu
 	if (status == 405)
 		add(res, "Allow: GET, HEAD\r\n");
 	if (status == 416)
-		add(res, "Content-Range: bytes */%lld\r\n", (long long)res->end);
+		add(res, "Content-Range: bytes */%lld\r\n", (long long)size);
 	finish(res, req);
 	if (req->method != METHOD_HEAD)
 		add(res, "%s", line);
-	if (status == 301 && res->head_len >= sizeof(res->head))
-		make_line(res, req, 414);
-}
-
-/* Digits as a number; one too large for a file becomes the largest. */
-static const char *parse_offset(const char *s, off_t *offset_out)
-{
-	const off_t max = (off_t)(UINT64_MAX >> 1);
-	off_t n = 0;
-
-	for (; *s >= '0' && *s <= '9'; s++) {
-		int digit = *s - '0';
-
-		n = n > (max - digit) / 10 ? max : n * 10 + digit;
-	}
-	*offset_out = n;
-	return s;
-}
-
-/*
- * The part of a file of the given size that a Range field asks for: 206, with
- * *first and *end set; 416; or 200 where the field is to be ignored, which
- * includes lists of more than one range.
- */
-static int parse_range(const char *s, off_t size, off_t *first, off_t *end)
-{
-	const char *digits;
-	off_t a;
-	off_t b;
-
-	if (strncasecmp(s, "bytes=", 6) != 0)
-		return 200;
-	s += 6;
-	if (*s == '-') {
-		digits = s + 1;
-		s = parse_offset(digits, &b);
-		if (s == digits || *s)
-			return 200;
-		if (b == 0 || size == 0)
-			return 416;
-		*first = b < size ? size - b : 0;
-		*end = size;
-		return 206;
-	}
-
-	digits = s;
-	s = parse_offset(digits, &a);
-	if (s == digits || *s++ != '-')
-		return 200;
-	digits = s;
-	s = parse_offset(digits, &b);
-	if (*s || (s != digits && b < a))
-		return 200;
-	if (a >= size)
-		return 416;
-	*first = a;
-	*end = s == digits || b >= size ? size : b + 1;
-	return 206;
+	if (status == 301 && res->text_len >= sizeof(res->text))
+		make_line(res, req, 414, 0);
+	else
+		res->spans[res->span_count++] = text_from(res, 0);
 }
 
 /* Ranges are for GET; If-Range makes them depend on the file's date. */
@@ -208,40 +178,111 @@ static bool is_unmodified(const struct request *req, time_t mtime)
 	       parse_date(req->if_modified_since, &date) && mtime <= date;
 }
 
+static void add_content_range(struct response *res, const struct range *range,
+			      off_t size)
+{
+	add(res, "Content-Range: bytes %lld-%lld/%lld\r\n",
+	    (long long)range->first, (long long)range->end - 1, (long long)size);
+}
+
+/* Random, so that nobody can have a file made that has the line in it. */
+static bool make_boundary(char text[static BOUNDARY_SIZE])
+{
+	unsigned char random[(BOUNDARY_SIZE - 1) / 2];
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return false;
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(text + 2 * i, 3, "%02x", random[i]);
+	return true;
+}
+
+/* The body that has several ranges: multipart/byteranges, section 14.6. */
+static void add_parts(struct response *res, const struct ranges *ranges,
+		      const char *boundary, const char *type, off_t size)
+{
+	const char *end_of_line = "";
+	size_t from;
+
+	for (unsigned int i = 0; i < ranges->count; i++) {
+		from = res->text_len;
+		add(res, "%s--%s\r\n", end_of_line, boundary);
+		add(res, "Content-Type: %s\r\n", type);
+		add_content_range(res, &ranges->range[i], size);
+		add(res, "\r\n");
+		res->spans[res->span_count++] = text_from(res, from);
+		res->spans[res->span_count++] =
+			file_range(res, &ranges->range[i]);
+		end_of_line = "\r\n";
+	}
+	from = res->text_len;
+	add(res, "\r\n--%s--\r\n", boundary);
+	res->spans[res->span_count++] = text_from(res, from);
+}
+
+/* 200 or 206. The head is written last, for it has to tell the length. */
+static void make_content(struct response *res, const struct request *req,
+			 const struct stat *st, int status,
+			 const struct ranges *ranges, const char *boundary)
+{
+	const char *type = files_type(req->path);
+	long long length = 0;
+	size_t head;
+
+	res->span_count = 1;
+	if (ranges->count > 1)
+		add_parts(res, ranges, boundary, type, st->st_size);
+	else
+		res->spans[res->span_count++] =
+			file_range(res, &ranges->range[0]);
+	for (int i = 1; i < res->span_count; i++)
+		length += (long long)res->spans[i].len;
+
+	head = res->text_len;
+	start(res, status);
+	if (ranges->count > 1)
+		add(res, "Content-Type: multipart/byteranges; boundary=%s\r\n",
+		    boundary);
+	else
+		add(res, "Content-Type: %s\r\n", type);
+	add(res, "Content-Length: %lld\r\n", length);
+	if (status == 206 && ranges->count == 1)
+		add_content_range(res, &ranges->range[0], st->st_size);
+	add(res, "Accept-Ranges: bytes\r\n");
+	add_date(res, "Last-Modified", st->st_mtime);
+	finish(res, req);
+	res->spans[0] = text_from(res, head);
+	if (req->method == METHOD_HEAD)
+		res->span_count = 1;
+}
+
 static void make_file(struct response *res, const struct request *req,
 		      const struct stat *st)
 {
+	struct ranges ranges = {0};
+	char boundary[BOUNDARY_SIZE];
 	int status = 200;
 
-	res->end = st->st_size;
 	if (is_unmodified(req, st->st_mtime)) {
 		start(res, 304);
 		add_date(res, "Last-Modified", st->st_mtime);
 		finish(res, req);
-		res->end = 0;
+		res->spans[res->span_count++] = text_from(res, 0);
 		return;
 	}
 	if (wants_range(req, st->st_mtime))
-		status = parse_range(req->range, st->st_size, &res->offset,
-				     &res->end);
+		status = ranges_parse(&ranges, req->range, st->st_size);
 	if (status == 416) {
-		make_line(res, req, status);
-		res->end = 0;
+		make_line(res, req, status, st->st_size);
 		return;
 	}
-
-	start(res, status);
-	add(res, "Content-Type: %s\r\n", files_type(req->path));
-	add(res, "Content-Length: %lld\r\n", (long long)(res->end - res->offset));
-	if (status == 206)
-		add(res, "Content-Range: bytes %lld-%lld/%lld\r\n",
-		    (long long)res->offset, (long long)res->end - 1,
-		    (long long)st->st_size);
-	add(res, "Accept-Ranges: bytes\r\n");
-	add_date(res, "Last-Modified", st->st_mtime);
-	finish(res, req);
-	if (req->method == METHOD_HEAD)
-		res->end = res->offset;
+	if (status == 206 && ranges.count > 1 && !make_boundary(boundary))
+		status = 200;
+	if (status == 200) {
+		ranges.count = 1;
+		ranges.range[0] = (struct range){.end = st->st_size};
+	}
+	make_content(res, req, st, status, &ranges, boundary);
 }
 
 static int status_of_errno(int error)
@@ -276,22 +317,22 @@ void response_make(struct response *res, const struct request *req,
 	bool keep_alive = res->keep_alive && req->keep_alive;
 	struct stat st;
 
-	memset(res, 0, sizeof(*res));
+	memset(res, 0, offsetof(struct response, text));
 	res->file = -1;
 	res->keep_alive = keep_alive;
 
 	if (req->error) {
-		make_line(res, req, req->error);
+		make_line(res, req, req->error, 0);
 	} else if (req->method == METHOD_UNKNOWN) {
-		make_line(res, req, 501);
+		make_line(res, req, 501, 0);
 	} else if (req->method == METHOD_OTHER) {
-		make_line(res, req, 405);
+		make_line(res, req, 405, 0);
 	} else {
 		res->file = files_open(config->root_fd, req->path, &st);
 		if (res->file >= 0)
 			make_file(res, req, &st);
 		else
-			make_line(res, req, status_of_errno(errno));
+			make_line(res, req, status_of_errno(errno), 0);
 	}
 }
 

@@ -13,14 +13,6 @@
 
 #include "httpd.h"
 
-int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* From one list, if not NULL, to the front of another, if not NULL. */
 void conn_list_move(struct conn *conn, struct conn_list *from,
 		    struct conn_list *to)

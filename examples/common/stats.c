@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * One line of JSON for a closed connection, written in one piece, so that
- * workers do not mix theirs.
- */
+/* What ktls_get_info() says of a connection, as one line of JSON. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "httpd.h"
+#include "server.h"
 
 static void print_string(FILE *out, const char *s)
 {
@@ -55,14 +52,14 @@ static const char *version_name(uint32_t version)
 	return NULL;
 }
 
-void stats_print(const struct conn *conn)
+void stats_print(const struct ktls_conn *tls, const char *more, const char *error)
 {
 	struct ktls_info info = {.size = sizeof(info)};
 	char line[2048];
 	FILE *out;
 	size_t len;
 
-	if (ktls_get_info(conn->tls, &info) < 0)
+	if (ktls_get_info(tls, &info) < 0)
 		return;
 	out = fmemopen(line, sizeof(line), "w");
 	if (!out)
@@ -72,12 +69,14 @@ void stats_print(const struct conn *conn)
 	print_string(out, version_name(info.version));
 	fputs(",\"cipher\":", out);
 	print_string(out, info.cipher_name);
-	fprintf(out, ",\"requests\":%u,", conn->requests);
+	if (more)
+		fprintf(out, ",%s", more);
+	fputc(',', out);
 	print_direction(out, "tx", &info.tx);
 	fputc(',', out);
 	print_direction(out, "rx", &info.rx);
 	fputs(",\"error\":", out);
-	print_string(out, conn->error);
+	print_string(out, error);
 	fputs("}\n", out);
 	fclose(out);
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What the servers, ktls-httpd and ktls-proxy, share. */
+#ifndef EXAMPLES_SERVER_H
+#define EXAMPLES_SERVER_H
+
+#include <netdb.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+#include <ktls/ktls.h>
+
+#include "common.h"
+
+/* address.c: ADDR:PORT, [ADDR]:PORT or :PORT; failures end the program. */
+bool port_is_good(const char *port);
+struct addrinfo *address_parse(const char *option, const char *text, int flags);
+void address_format(char *text, size_t size, const struct sockaddr *addr,
+		    socklen_t len);
+int listen_on(const char *text, int sndbuf);
+void print_address(int fd);
+
+/* server.c: failures of the first one end the program */
+SSL_CTX *server_context(const struct tls_options *tls, const char *cert,
+			const char *key);
+struct ktls_conn *server_accept(SSL_CTX *ctx, int fd,
+				const struct ktls_policy *policy);
+uint64_t unsent_bytes(const struct ktls_conn *tls);
+void raise_file_limit(void);
+int64_t now_ms(void);
+
+/*
+ * stats.c: one line of JSON for a closed connection, written in one piece, so
+ * that processes do not mix theirs. more: further members, NULL for none.
+ */
+void stats_print(const struct ktls_conn *tls, const char *more,
+		 const char *error);
+
+#endif

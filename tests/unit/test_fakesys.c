@@ -184,6 +184,10 @@ static void poll_waits_and_time_passes(void **state)
 	fake_on_poll(wake, &rounds);
 	assert_int_equal(ktls__sys_poll(fd[0], POLLIN, -1), POLLIN);
 	assert_int_equal(rounds, 4);
+	fake_on_poll(NULL, NULL);
+	assert_int_equal(ktls__sys_poll(99, POLLIN, 5), POLLNVAL);
+	assert_int_equal(ktls__sys_poll(-1, POLLIN, 5), 0);
+	assert_int_equal(ktls__sys_now(), 1013);
 	fake_fail(FAKE_POLL, 1, EINTR);
 	assert_int_equal(ktls__sys_poll(fd[0], POLLIN, -1), -EINTR);
 }

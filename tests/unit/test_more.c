@@ -239,6 +239,42 @@ static void failure_to_close_is_made_good(void **state)
 	}
 }
 
+/* A single byte cannot be held back: what it fills must leave no tail. */
+static void byte_that_fills_a_record_waits_for_room(void **state)
+{
+	static const size_t sizes[] = {16381, 16382, 16383};
+	const struct mode *m = *state;
+
+	if (!mode_user(m) || m->blocking)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct pair p;
+
+		mode_tx(&p, m, 0, NULL);
+		pair_peer(&p);
+		fake_socket(p.peer_fd)->capacity = 300;
+		p.peer_deaf = true;
+		assert_int_equal(stream_writev(&p, 250, 1, 0), 250);
+		assert_int_equal(pair_info(&p).unsent, 0);
+		assert_int_equal(stream_writev(&p, sizes[i], 1, KTLS_MORE),
+				 sizes[i]);
+		/* those before it need no room */
+		for (size_t k = sizes[i] + 1; k < 16384; k++)
+			assert_int_equal(stream_writev(&p, 1, 1, KTLS_MORE), 1);
+		for (int k = 0; k < 2; k++) {
+			assert_errno(stream_writev(&p, 1, 1, KTLS_MORE), EAGAIN);
+			assert_int_equal(ktls_wants(p.conn), POLLOUT);
+			assert_errno(stream_writev(&p, 1, 1, 0), EAGAIN);
+		}
+		fake_socket(p.peer_fd)->capacity = 1 << 20;
+		assert_int_equal(stream_writev(&p, 1, 1, KTLS_MORE), 1);
+		assert_int_equal(pair_info(&p).unsent, 0);
+		p.peer_deaf = false;
+		pair_settle(&p);
+		pair_finish(&p);
+	}
+}
+
 static void short_fragments(struct pair *p)
 {
 	SSL_set_max_send_fragment(p->ssl, 600);
@@ -297,6 +333,7 @@ int main(void)
 		ADD(open_record_is_made_before_the_kernel_takes_over);
 		ADD(control_records_close_it);
 		ADD(failure_to_close_is_made_good);
+		ADD(byte_that_fills_a_record_waits_for_room);
 		ADD(fragments_of_the_caller_lose_nothing);
 	}
 	r = ktest_run_table("more", &t);

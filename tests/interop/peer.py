@@ -6,6 +6,7 @@ peer.py get PORT CA VERSION PATH
 peer.py serve ROOT CERT KEY VERSION
 peer.py plain ROOT                     serves without TLS; what is PUT is answered with its digest
 peer.py ranges PORT CA VERSION FILE    asks for ranges of what is the file on the server, too
+peer.py shrink PORT CA VERSION FILE    has the file become shorter on its way; it is on the server, too
 peer.py parts FILE HEAD BODY RANGES    compares a response with several ranges of the file
 """
 import functools
@@ -21,16 +22,51 @@ import sys
 VERSIONS = {'1.2': ssl.TLSVersion.TLSv1_2, '1.3': ssl.TLSVersion.TLSv1_3}
 
 
-def get(port, ca, version, path):
-    """One HTTP/1.0 request; ssl raises an error when close_notify is missing."""
+def client(ca, version):
+    """A context that takes the end of TCP for what it is."""
     context = ssl.create_default_context(cafile=ca)
     context.minimum_version = context.maximum_version = VERSIONS[version]
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    return context
+
+
+def get(port, ca, version, path):
+    """One HTTP/1.0 request; ssl raises an error when close_notify is missing."""
     with socket.create_connection(('127.0.0.1', int(port)), timeout=60) as plain:
-        with context.wrap_socket(plain, server_hostname='localhost', suppress_ragged_eofs=False) as tls:
+        with client(ca, version).wrap_socket(plain, server_hostname='localhost', suppress_ragged_eofs=False) as tls:
             tls.sendall(f'GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n'.encode())
             data = b''.join(iter(lambda: tls.recv(65536), b''))
     sys.stdout.buffer.write(data.split(b'\r\n\r\n', 1)[1])
+
+
+def shrink(port, ca, version, name):
+    """What is there before the new end arrives, and nothing looks complete."""
+    data = os.urandom(1 << 20) * 16
+    with open(name, 'wb') as f:
+        f.write(data)
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    plain.settimeout(60)
+    plain.connect(('127.0.0.1', int(port)))
+    tls = client(ca, version).wrap_socket(plain, server_hostname='localhost', suppress_ragged_eofs=False)
+    tls.sendall(f'GET /{os.path.basename(name)} HTTP/1.1\r\nHost: localhost\r\n\r\n'.encode())
+    got = bytearray(tls.recv(65536))
+    os.truncate(name, len(data) - 1000)
+    try:
+        while some := tls.recv(65536):
+            got += some
+        sys.exit('close_notify, although the file was cut off')
+    except ConnectionResetError:
+        pass
+    except ssl.SSLError as e:
+        if e.reason != 'UNEXPECTED_EOF_WHILE_READING':
+            raise
+    head, body = got.split(b'\r\n\r\n', 1)
+    if f'Content-Length: {len(data)}'.encode() not in head:
+        sys.exit(head.decode())
+    if body != data[:len(body)] or len(body) > len(data) - 1000:
+        sys.exit(f'{len(body)} bytes, wanted the first {len(data) - 1000}')
+    print(len(body), 'bytes')
 
 
 def serve(root, cert, key, version):
@@ -93,9 +129,7 @@ def parts(name, head, body, ranges):
 
 def ranges(port, ca, version, name):
     """Requests with Range fields of all kinds on one connection."""
-    context = ssl.create_default_context(cafile=ca)
-    context.minimum_version = context.maximum_version = VERSIONS[version]
-    server = http.client.HTTPSConnection('127.0.0.1', int(port), context=context, timeout=60)
+    server = http.client.HTTPSConnection('127.0.0.1', int(port), context=client(ca, version), timeout=60)
     path = '/' + os.path.basename(name)
     data = read(name)
     size = len(data)
@@ -157,4 +191,4 @@ def ranges(port, ca, version, name):
     print(len(cases), 'requests')
 
 
-{'get': get, 'serve': serve, 'plain': plain, 'ranges': ranges, 'parts': parts}[sys.argv[1]](*sys.argv[2:])
+{'get': get, 'serve': serve, 'plain': plain, 'ranges': ranges, 'shrink': shrink, 'parts': parts}[sys.argv[1]](*sys.argv[2:])

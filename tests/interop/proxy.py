@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 
-from proxylib import (DOWN, LIMIT, UP, VERSION, Backend, Client, digest, expect, expect_no_clean_end, expect_reset,
+from proxylib import (DOWN, LIMIT, MODE, UP, VERSION, Backend, Client, digest, expect, expect_no_clean_end, expect_reset,
                       proxy, read_all, reset)
 
 
@@ -46,6 +46,9 @@ def test_switch_on_the_way():
     with proxy('--tx', 'auto', '--rx', 'auto', '--offload-after', '1000000') as p:
         both_ways(p)
     p.check_stats(1, mode=None)
+    tx = p.stats[0]['tx']
+    if MODE == 'kernel' and not 0 < tx['kernel_bytes'] < tx['bytes']:
+        raise AssertionError(f'it was not on the way: {tx}')
 
 
 def test_backend_ends_first():
@@ -281,13 +284,18 @@ def test_stop_waits():
             except ConnectionRefusedError:
                 break
             time.sleep(0.05)
-        thread = Backend(sock.sendall, DOWN)
+
+        def backend():
+            with sock:
+                sock.sendall(DOWN)
+                sock.shutdown(socket.SHUT_WR)
+                return digest(read_all(sock))
+        thread = Backend(backend)
         client.send(UP[:100000])
         client.close_notify()
-        expect(digest(read_all(sock)), digest(UP[:100000]), 'what was sent')
-        thread.join()
-        sock.close()
         expect(digest(client.read_to_end()), digest(DOWN), 'what was received')
+        expect(client.end, 'close_notify', 'end')
+        expect(thread.join(), digest(UP[:100000]), 'what was sent')
         client.sock.close()
         expect(p.process.wait(LIMIT), 0, 'exit status')
 

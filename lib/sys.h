@@ -53,9 +53,10 @@ int ktls__sys_fstat(int fd, struct stat *st);
 /* True when SIGPIPE has no effect on this process. */
 bool ktls__sys_sigpipe_ignored(void);
 /*
- * sendfile(2) and splice(2) have no MSG_NOSIGNAL: between these two calls SIGPIPE is blocked
- * in this thread; the caller sets raised when one of them failed with EPIPE, and
- * the second one takes its signal away. Starts as all zeros; both may be called twice.
+ * sendfile(2) and splice(2) have no MSG_NOSIGNAL: between these two calls
+ * SIGPIPE is blocked in this thread; the caller sets raised when one of them
+ * failed with EPIPE, and the second one takes its signal away. Starts as all
+ * zeros; both may be called twice.
  */
 struct ktls__sigpipe {
 	sigset_t old;

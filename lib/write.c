@@ -129,7 +129,8 @@ static ssize_t steps(struct ktls_conn *c, struct ktls__source *src, size_t left,
 
 /*
  * The byte that was sent and not reported comes again: 1, or 0 when there is
- * none. A pipe that it came from does not have it any more.
+ * none, or when a pipe that should have it has ended. A pipe that it came from
+ * does not have it any more.
  */
 static ssize_t claim_credit(struct ktls_conn *c, const struct ktls__source *src)
 {
@@ -144,7 +145,7 @@ static ssize_t claim_credit(struct ktls_conn *c, const struct ktls__source *src)
 		while (r == -EAGAIN && ktls__retry(c, &r));
 	if (r > 0)
 		c->credit = 0;
-	return r == 0 ? -EIO : r;
+	return r;
 }
 
 ssize_t ktls__transmit(struct ktls_conn *c, struct ktls__source *src, size_t n,

@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <string.h>
 
-enum { FRAGMENTS = 17 }; /* of a record: MAX_SKB_FRAGS */
+enum {
+	FRAGMENTS = 17, /* of a record: MAX_SKB_FRAGS */
+	KEY_UPDATE = 5	/* RFC 8446 section 4.6.3, with its header */
+};
 
 void fake_push(struct fake_socket *s)
 {
@@ -46,6 +49,25 @@ void fake_tls_more(const struct fake_socket *s, size_t n)
 		fake_broken("MSG_MORE on a full record");
 }
 
+static bool is_key_update(uint8_t type, const uint8_t *p, size_t n)
+{
+	return type == 22 && n > 0 && p[0] == 24;
+}
+
+/* n bytes went out: TLS_TX is due when a KeyUpdate has gone, in parts or not. */
+static void follow_updates(struct fake_socket *s, uint8_t type,
+			   const uint8_t *p, size_t n)
+{
+	if (s->update_left == 0 && is_key_update(type, p, n))
+		s->update_left = KEY_UPDATE;
+	if (s->update_left == 0 || n == 0)
+		return;
+	if (type != 22 || n > s->update_left)
+		fake_broken("something else in the middle of a KeyUpdate");
+	s->update_left -= n;
+	s->tx_updated = s->update_left == 0;
+}
+
 ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
 		      size_t n, bool more)
 {
@@ -54,6 +76,8 @@ ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
 
 	if (failed)
 		return failed;
+	if (s->tx_updated && n > 0)
+		fake_broken("a record behind KeyUpdate, under the old key");
 	while (done < n && fake_room(s) > 0) {
 		size_t k = s->tx_max - s->open_record.len;
 
@@ -64,6 +88,7 @@ ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
 		if (s->open_record.len == s->tx_max || (done == n && !more))
 			close_record(s, type);
 	}
+	follow_updates(s, type, p, done);
 	/* TCP sends at once what a call without MSG_MORE gave it */
 	if (done == n && !more)
 		fake_call_done(s);
@@ -115,7 +140,9 @@ static ssize_t next_record(const struct fake_socket *s)
 
 bool fake_tls_readable(const struct fake_socket *s)
 {
-	return s->parked_any || s->rx_error || next_record(s) != 0;
+	if (s->parked_any || s->rx_error)
+		return true;
+	return !s->rx_paused && next_record(s) != 0;
 }
 
 /* Makes sure of a record in parked: 1, 0 when there is none, or -errno. */
@@ -130,6 +157,8 @@ static int fetch(struct fake_socket *s)
 		return 1;
 	if (s->rx_error)
 		return -s->rx_error;
+	if (s->rx_paused)
+		return -EKEYEXPIRED;
 	n = next_record(s);
 	if (n == 0)
 		return 0;
@@ -152,6 +181,10 @@ static int fetch(struct fake_socket *s)
 	if (!s->peer->lazy)
 		fake_worker(s->peer);
 	s->parked_any = true;
+	/* net/tls/tls_sw.c, tls_check_pending_rekey(): by its first byte */
+	s->rx_paused = !fake_kernel.no_rekey && s->rx.version == 0x0304 &&
+		       is_key_update(to->type, to->plain.p + to->plain.off,
+				     to->plain.len);
 	return 1;
 }
 

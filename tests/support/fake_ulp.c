@@ -22,7 +22,21 @@ static int set_ulp(struct fake_socket *s, const void *val, socklen_t len)
 	return 0;
 }
 
-/* net/tls/tls_main.c, do_tls_setsockopt_conf(), before rekeying came */
+/* A key is replaced: only behind a KeyUpdate, and what was made before stays. */
+static void changed(struct fake_socket *s, const struct fake_key *k)
+{
+	bool *due = k == &s->tx ? &s->tx_updated : &s->rx_paused;
+
+	/* RX: the KeyUpdate may have come in two records */
+	if (k == &s->tx && !*due && !s->probe)
+		fake_broken("a new key without a KeyUpdate");
+	if (k == &s->tx && s->open_record.len > 0)
+		fake_broken("a new key with a record open");
+	*due = false;
+	s->rekeys[k == &s->rx]++;
+}
+
+/* net/tls/tls_main.c, do_tls_setsockopt_conf() */
 static int set_key(struct fake_socket *s, struct fake_key *k,
 		   const struct fake_key *other, const void *val, socklen_t len)
 {
@@ -31,16 +45,20 @@ static int set_key(struct fake_socket *s, struct fake_key *k,
 
 	if (!s->ulp)
 		return -ENOPROTOOPT;
-	if (k->on)
+	if (k->on && (fake_kernel.no_rekey || k->version != 0x0304))
 		return -EBUSY;
 	r = fake_key_set(&new, val, len);
 	if (r < 0)
 		return r;
+	if (k->on && (k->version != new.version || k->cipher != new.cipher))
+		return -EINVAL;
 	if (other->on &&
 	    (other->version != new.version || other->cipher != new.cipher))
 		return -EINVAL;
 	if (!(s->fl & O_NONBLOCK) && !s->probe)
 		fake_broken("keys to a blocking socket");
+	if (k->on)
+		changed(s, k);
 	*k = new;
 	s->key_at = val;
 	s->key_len = len;
@@ -85,16 +103,17 @@ static int set_no_pad(struct fake_socket *s, const void *val, socklen_t len)
 	return 0;
 }
 
-static int get_key(const struct fake_socket *s, void *val, socklen_t *len)
+static int get_key(const struct fake_socket *s, const struct fake_key *k,
+		   void *val, socklen_t *len)
 {
 	uint8_t info[FAKE_INFO];
 	size_t n;
 
 	if (!s->ulp)
 		return -ENOPROTOOPT;
-	if (!s->tx.on)
+	if (!k->on)
 		return -EBUSY;
-	n = fake_key_get(&s->tx, info);
+	n = fake_key_get(k, info);
 	if (*len != n)
 		return -EINVAL;
 	memcpy(val, info, n);
@@ -163,7 +182,9 @@ int fake_tls_get(const struct fake_socket *s, enum fake_call what, void *val,
 	if (what == FAKE_GET_ULP)
 		return get_ulp(s, val, len);
 	if (what == FAKE_GET_TLS_TX)
-		return get_key(s, val, len);
+		return get_key(s, &s->tx, val, len);
+	if (what == FAKE_GET_TLS_RX)
+		return get_key(s, &s->rx, val, len);
 	if (what == FAKE_GET_PAYLOAD)
 		return get_payload(s, val, len);
 	if (what == FAKE_GET_NO_PAD)

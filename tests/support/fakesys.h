@@ -61,6 +61,7 @@ enum fake_call {
 	FAKE_WRITE,
 	FAKE_LOOPBACK,
 	FAKE_NEW_PIPE,
+	FAKE_GET_TLS_RX,
 	FAKE_CALLS
 };
 
@@ -131,6 +132,10 @@ struct fake_socket {
 	bool parked_any; /* an empty record can be parked, too */
 	bool rx_no_pad;	 /* TLS_RX_EXPECT_NO_PAD */
 	int rx_error;
+	bool rx_paused;		/* a KeyUpdate came: EKEYEXPIRED */
+	size_t update_left;	/* bytes of a KeyUpdate that have to follow */
+	bool tx_updated;	/* a KeyUpdate went: TLS_TX is due */
+	unsigned int rekeys[2]; /* of TX and RX */
 
 	uint64_t handed;  /* bytes that TCP was given, ever */
 	uint64_t retrans; /* bytes it says it has sent twice */
@@ -155,6 +160,7 @@ struct fake_kernel {
 	bool splice_drops;    /* what a full pipe has no room for */
 	bool may_stall;	      /* MSG_MORE on a full record is no failure */
 	bool async;	      /* closing a record says EINPROGRESS */
+	bool no_rekey;	      /* before 6.14: keys are set once */
 	bool sigpipe_ignored; /* by the process */
 };
 extern struct fake_kernel fake_kernel;

@@ -263,6 +263,11 @@ void pair_finish(struct pair *p)
 	for (int i = 0; i < PATIENCE; i++) {
 		if (ktls_close(p->conn, p->o.blocking ? 60000 : 0) == 0)
 			break;
+		/* of any other failure there is no connection left to ask */
+		if (errno != EAGAIN) {
+			p->conn = NULL;
+			fail_msg("ktls_close: %s", strerror(errno));
+		}
 		wait_for(p, "ktls_close");
 	}
 	p->conn = NULL;

@@ -274,6 +274,38 @@ static void part_of_a_sendfile_leaves_an_open_record(void **state)
 	ktls__sys_sigpipe_restore(&sigpipe);
 }
 
+/* As from 6.14 on: reads stop until the key is there, whatever is behind. */
+static void keyupdate_stops_reads_until_the_next_key(void **state)
+{
+	static const uint8_t update[] = {24, 0, 0, 1, 0};
+	uint8_t buf[100], type;
+	int flags;
+
+	(void)state;
+	assert_broken(rawtls_keys(fd[0], TLS_TX, 0x0304), "without");
+	assert_int_equal(ktls__sys_send(fd[0], "old", 3), 3);
+	/* in parts, of which only the last one matters to who sends */
+	assert_int_equal(control(fd[0], 22, update, 2), 2);
+	assert_broken(ktls__sys_send(fd[0], "x", 1), "in the middle");
+	assert_broken(rawtls_keys(fd[0], TLS_TX, 0x0304), "without");
+	assert_int_equal(control(fd[0], 22, update + 2, 3), 3);
+	assert_broken(ktls__sys_send(fd[0], "x", 1), "under the old key");
+	assert_int_equal(rawtls_keys(fd[0], TLS_TX, 0x0304), 0);
+	assert_int_equal(ktls__sys_send(fd[0], "new", 3), 3);
+
+	assert_int_equal(receive(fd[1], buf, 100, &type, &flags), 3);
+	assert_int_equal(receive(fd[1], buf, 100, &type, &flags), 2);
+	assert_int_equal(type, 22);
+	/* and the first one to who receives */
+	assert_int_equal(receive(fd[1], buf, 100, &type, &flags), -EKEYEXPIRED);
+	assert_int_equal(ktls__sys_poll(fd[1], POLLIN, 0), 0);
+	assert_int_equal(rawtls_keys(fd[1], TLS_RX, 0x0304), 0);
+	assert_int_equal(fake_socket(fd[0])->rekeys[0], 1);
+	assert_int_equal(fake_socket(fd[1])->rekeys[1], 1);
+	fake_kernel.no_rekey = true;
+	assert_int_equal(rawtls_keys(fd[1], TLS_RX, 0x0304), -EBUSY);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	T(keys_need_the_ulp_and_go_in_once),
@@ -287,6 +319,7 @@ static const struct CMUnitTest tests[] = {
 	T(one_more_record_is_accepted_where_there_is_any_room),
 	T(close_and_shutdown_lose_what_tcp_has_not_got),
 	T(part_of_a_sendfile_leaves_an_open_record),
+	T(keyupdate_stops_reads_until_the_next_key),
 };
 
 KTEST_MAIN("fakesys_tls", tests)

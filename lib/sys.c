@@ -204,8 +204,11 @@ int ktls__sys_close(int fd)
 int ktls__sys_poll(int fd, short events, int timeout_ms)
 {
 	struct pollfd p = {.fd = fd, .events = events};
-	ssize_t r = checked(poll(&p, 1, timeout_ms));
+	ssize_t r;
 
+	do
+		r = checked(poll(&p, 1, timeout_ms));
+	while (r == -EINTR && timeout_ms == 0); /* a look is no wait */
 	return r > 0 ? p.revents : (int)r;
 }
 

@@ -50,17 +50,48 @@ static int handed(const struct ktls_conn *c, uint64_t *bytes)
 int ktls__account_start(struct ktls_conn *c, uint64_t seq)
 {
 	c->seq0 = seq;
+	c->records = 0;
 	c->plain = 0;
 	return handed(c, &c->handed0);
 }
 
-int64_t ktls__account_unsent(const struct ktls_conn *c)
+int ktls__account_seq(const struct ktls_conn *c, int dir, uint64_t *seq)
 {
 	uint8_t info[KTLS__CRYPTO_INFO_MAX];
 	const struct ktls__cipher *cipher;
 	unsigned int version;
-	uint64_t records, bytes;
 	socklen_t len;
+	int r;
+
+	if (ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE)
+		return -EINVAL;
+	len = cipher->info_size;
+	r = ktls__sys_getsockopt(c->fd, KTLS__SOL_TLS,
+				 dir == KTLS_TX ? KTLS__TLS_TX : KTLS__TLS_RX,
+				 info, &len);
+	if (r == 0)
+		*seq = ktls__cipher_unpack_seq(cipher, info);
+	explicit_bzero(info, sizeof(info));
+	return r;
+}
+
+int ktls__account_rekey(struct ktls_conn *c)
+{
+	uint64_t seq;
+	const int r = ktls__account_seq(c, KTLS_TX, &seq);
+
+	if (r == 0) {
+		c->records += seq - c->seq0;
+		c->seq0 = 0;
+	}
+	return r;
+}
+
+int64_t ktls__account_unsent(const struct ktls_conn *c)
+{
+	const struct ktls__cipher *cipher;
+	unsigned int version;
+	uint64_t seq, bytes;
 	int64_t unsent;
 	int r;
 
@@ -69,17 +100,20 @@ int64_t ktls__account_unsent(const struct ktls_conn *c)
 	if (ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE)
 		return -EINVAL;
 	/* the number first: a record made in between only adds to the rest */
-	len = cipher->info_size;
-	r = ktls__sys_getsockopt(c->fd, KTLS__SOL_TLS, KTLS__TLS_TX, info, &len);
-	records = r < 0 ? 0 : ktls__cipher_unpack_seq(cipher, info) - c->seq0;
-	explicit_bzero(info, sizeof(info));
+	r = ktls__account_seq(c, KTLS_TX, &seq);
 	if (r == 0)
 		r = handed(c, &bytes);
 	if (r < 0)
 		return r;
 	unsent = (int64_t)(c->plain +
-			   records * ktls__cipher_overhead(cipher, version) -
+			   (c->records + seq - c->seq0) *
+				   ktls__cipher_overhead(cipher, version) -
 			   (bytes - c->handed0)) +
 		 (int64_t)c->out.len;
 	return unsent > 0 ? unsent : 0;
+}
+
+int64_t ktls__account_unacked(const struct ktls_conn *c)
+{
+	return c->tcp ? ktls__sys_outq(c->fd) : -EOPNOTSUPP;
 }

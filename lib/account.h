@@ -8,10 +8,18 @@
 /* Just before TLS_TX is set with this record number; 0 or -errno. */
 int ktls__account_start(struct ktls_conn *c, uint64_t seq);
 
+/* Just before TLS_TX is set again, with a new key; 0 or -errno. */
+int ktls__account_rekey(struct ktls_conn *c);
+
+/* The number of the kernel's next record in this direction; 0 or -errno. */
+int ktls__account_seq(const struct ktls_conn *c, int dir, uint64_t *seq);
+
 /*
  * Wire bytes accepted and not in TCP's queue; 0 when all are. -errno when the
  * kernel does not say.
  */
 int64_t ktls__account_unsent(const struct ktls_conn *c);
+/* Wire bytes in TCP's queue that the peer has not acknowledged, or -errno. */
+int64_t ktls__account_unacked(const struct ktls_conn *c);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "keys.h"
 #include "record.h"
+#include "rekey.h"
 #include "sys.h"
 
 enum {
@@ -99,31 +100,50 @@ static int flush_ciphertext(struct ktls_conn *c)
 	return 0;
 }
 
+/* What the kernel took of the first control record. */
+static void control_sent(struct ktls_conn *c, size_t len, size_t sent)
+{
+	uint8_t *p = ktls__buf_data(&c->out);
+	const uint8_t type = p[0];
+	const size_t gone = sent < len ? sent : FRAME + len;
+
+	c->plain += sent;
+	ktls__buf_drop(&c->out, gone);
+	c->old_key -= gone < c->old_key ? gone : c->old_key;
+	if (sent == len)
+		return;
+	/* the kernel made a record of a part: frame the rest anew */
+	len -= sent;
+	p = ktls__buf_data(&c->out);
+	p[0] = type;
+	p[1] = (uint8_t)(len >> 8);
+	p[2] = (uint8_t)len;
+}
+
 static int flush_control(struct ktls_conn *c)
 {
-	while (c->out.len > 0) {
-		uint8_t *p = ktls__buf_data(&c->out);
-		const uint8_t type = p[0];
-		size_t len = (size_t)p[1] << 8 | p[2], sent;
-		ssize_t n = ktls__record_send(c->fd, type, p + FRAME, len);
+	for (;;) {
+		const uint8_t *p = ktls__buf_data(&c->out);
+		size_t len;
+		ssize_t n;
 
+		/* our KeyUpdate has gone: nothing goes before the new key */
+		if (c->old_key == 0 && c->tx.generation != c->tx.installed) {
+			/* once: the next key would be one too many */
+			n = c->tx_dead == EKEYEXPIRED
+				    ? -EKEYEXPIRED
+				    : ktls__rekey_install(c, KTLS_TX);
+		} else if (c->out.len == 0) {
+			return 0;
+		} else {
+			len = (size_t)p[1] << 8 | p[2];
+			n = ktls__record_send(c->fd, p[0], p + FRAME, len);
+			if (n >= 0)
+				control_sent(c, len, (size_t)n);
+		}
 		if (n < 0)
 			return (int)n;
-		sent = (size_t)n;
-		c->plain += sent;
-		if (sent == len) {
-			ktls__buf_drop(&c->out, FRAME + len);
-			continue;
-		}
-		/* the kernel made a record of a part: frame the rest anew */
-		ktls__buf_drop(&c->out, sent);
-		len -= sent;
-		p = ktls__buf_data(&c->out);
-		p[0] = type;
-		p[1] = (uint8_t)(len >> 8);
-		p[2] = (uint8_t)len;
 	}
-	return 0;
 }
 
 int ktls__out_flush(struct ktls_conn *c)
@@ -174,6 +194,9 @@ static int translate(struct ktls_conn *c)
 	else if (type == KTLS__APPLICATION_DATA)
 		/* SSL_write() is not called any more: only empty ones */
 		r = n == 0 ? 0 : -EIO;
+	else if (type == KTLS__HANDSHAKE && n > 0 && plain[0] == KTLS__KEY_UPDATE)
+		/* an answer, which OpenSSL gives whenever it likes */
+		c->rekey = !c->shutdown;
 	else if (!ktls__out_control(c, type, plain, (size_t)n))
 		r = -ENOMEM;
 	explicit_bzero(plain, t->last.len);
@@ -234,6 +257,9 @@ static int bio_write(BIO *bio, const char *buf, int len)
 	/* OpenSSL would use the nonce of our alert again */
 	if (!c || len <= 0 || c->sealed)
 		return -1;
+	/* nothing follows close_notify: the answers to what still comes */
+	if (c->shutdown > KTLS__NOTIFY)
+		return len;
 	if (c->tx.mode == KTLS_MODE_KERNEL)
 		r = write_control(c, (const uint8_t *)buf, (size_t)len);
 	else

@@ -23,13 +23,20 @@ enum { INFO_HEAD = 4, SEQ = 8 };
 	.name = (name_), .id = (id_), .key = (key_), .salt = (salt_),          \
 	.info_size = SIZE(key_, salt_)
 
+/*
+ * RFC 8446 section 5.5 gives 2^24.5 records of AES-GCM, RFC 9147 section 4.5.3
+ * 2^23 of AES-CCM; SM4 has blocks of the same size. ChaCha20 comes to the end
+ * of its record numbers first.
+ */
+enum { GCM_RECORDS = 1 << 24, CCM_RECORDS = 1 << 23 };
+
 static const struct ktls__cipher table[] = {
-	{ROW("AES-128-GCM", 51, 16, 4)},
-	{ROW("AES-256-GCM", 52, 32, 4)},
-	{ROW("AES-128-CCM", 53, 16, 4), .ccm = true},
+	{ROW("AES-128-GCM", 51, 16, 4), .records = GCM_RECORDS},
+	{ROW("AES-256-GCM", 52, 32, 4), .records = GCM_RECORDS},
+	{ROW("AES-128-CCM", 53, 16, 4), .records = CCM_RECORDS, .ccm = true},
 	{ROW("ChaCha20-Poly1305", 54, 32, 0)},
-	{ROW("SM4-GCM", 55, 16, 4)},
-	{ROW("SM4-CCM", 56, 16, 4), .ccm = true},
+	{ROW("SM4-GCM", 55, 16, 4), .records = GCM_RECORDS},
+	{ROW("SM4-CCM", 56, 16, 4), .records = CCM_RECORDS, .ccm = true},
 	/* tls_main.c, validate_crypto_info(): "ARIA only with TLS 1.2" */
 	{ROW("ARIA-128-GCM", 57, 16, 4), .tls12_only = true},
 	{ROW("ARIA-256-GCM", 58, 32, 4), .tls12_only = true},

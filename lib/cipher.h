@@ -15,6 +15,7 @@ struct ktls__cipher {
 	uint16_t info_size; /* sizeof(struct tls12_crypto_info_*) */
 	uint8_t key;	    /* bytes of the key */
 	uint8_t salt;	    /* bytes of the 12-byte IV the kernel calls salt */
+	uint32_t records;   /* safe under one key of TLS 1.3; 0: any number */
 	bool ccm;	    /* the AEAD wants lengths before data */
 	bool tls12_only;    /* the kernel refuses it with TLS 1.3 */
 };

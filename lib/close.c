@@ -6,8 +6,6 @@
  * so the end waits for the account to be even; and it resets connections that
  * are closed with unread data, so the peer is read to its end.
  */
-#include "close.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -15,12 +13,14 @@
 #include "account.h"
 #include "bio.h"
 #include "open.h"
+#include "read.h"
 #include "record.h"
 #include "result.h"
 #include "sys.h"
 
 enum {
 	DRAIN_MAX = 1024 * 1024, /* bytes of a peer that goes on sending */
+	CONTROL_COST = 1024,	 /* bytes that a control record counts for */
 	TIMER_MAX = 10		 /* ms; crypto that ends makes no event */
 };
 
@@ -76,8 +76,10 @@ static ssize_t notify(struct ktls_conn *c)
 		r = notify_kernel(c);
 	else if (SSL_is_init_finished(c->ssl))
 		r = notify_user(c);
-	if (r == 0)
+	if (r == 0) {
 		c->shutdown = KTLS__FLUSH;
+		c->rekey = false;
+	}
 	return r;
 }
 
@@ -101,49 +103,47 @@ static ssize_t fin(struct ktls_conn *c)
 	return 0;
 }
 
-static ssize_t discard_user(struct ktls_conn *c, void *buf, size_t len)
+/* Whatever comes, to nowhere; 0 at the end. */
+static ssize_t discard_raw(struct ktls_conn *c, void *buf, size_t len)
 {
-	size_t got = 0;
-	int r;
+	const struct iovec iov = {buf, len};
+	struct ktls__record_in in;
 
-	if (!SSL_is_init_finished(c->ssl) || c->dead)
-		return ktls__sys_recv(c->fd, buf, len);
-	ktls__ssl_begin();
-	if (SSL_read_ex(c->ssl, buf, len, &got) == 1)
-		return (ssize_t)got;
-	r = ktls__ssl_result(c, 0, "SSL_read");
-	/* 0 is close_notify here, which drain() sees in c->closed */
-	return r == -ECONNABORTED ? 0 : r == 0 ? -EAGAIN : r;
+	if (c->rx.mode == KTLS_MODE_KERNEL)
+		return ktls__record_recv(c->fd, &iov, 1, &in);
+	return ktls__sys_recv(c->fd, buf, len);
 }
 
-/* One read of what the peer still sends, to nowhere; 0 at its end. */
+/*
+ * One read of what the peer still sends; 0 at its end. Its KeyUpdates are
+ * followed: what comes behind one must be read as well.
+ */
 static ssize_t discard(struct ktls_conn *c)
 {
 	uint8_t buf[KTLS__RECORD_MAX];
 	const struct iovec iov = {buf, sizeof(buf)};
-	struct ktls__record_in in;
-	ssize_t n;
+	ssize_t r;
 
-	if (c->rx.mode == KTLS_MODE_USER)
-		return discard_user(c, buf, sizeof(buf));
-	n = ktls__record_recv(c->fd, &iov, 1, &in);
-	if (n > 0 && in.type == KTLS__ALERT)
-		c->closed = true;
-	return n;
+	if (c->dead || !c->handshaken)
+		return discard_raw(c, buf, sizeof(buf));
+	r = ktls__receive(c, &iov, 1);
+	/* FIN without close_notify, which c->closed tells from the other 0 */
+	return r == -ECONNABORTED ? 0 : r;
 }
 
 static ssize_t drain(struct ktls_conn *c)
 {
-	while (!c->eof && c->drained < DRAIN_MAX) {
+	/* after its close_notify there is nothing to wait for */
+	while (!peer_gone(c) && c->drained < DRAIN_MAX) {
+		const uint64_t controls = c->controls + c->rx.rekeys;
 		ssize_t n = discard(c);
 
+		c->drained += (size_t)(c->controls + c->rx.rekeys - controls) *
+			      CONTROL_COST;
 		if (n == -EINTR) {
 			c->drained++;
 			continue;
 		}
-		/* after its close_notify there is nothing to wait for */
-		if (n == -EAGAIN && c->closed)
-			break;
 		if (n == -EAGAIN)
 			return ktls__again(c, POLLIN);
 		/* keys or not, all that matters is that it is read */
@@ -154,11 +154,9 @@ static ssize_t drain(struct ktls_conn *c)
 			c->drained++;
 			continue;
 		}
-		if (n < 0 && peer_gone(c))
-			break;
 		if (n < 0)
 			return ktls__fail(c, (int)-n, "recv", (int)-n);
-		if (n == 0)
+		if (n == 0 && !c->closed)
 			c->eof = true;
 		c->drained += (size_t)n;
 	}
@@ -248,16 +246,16 @@ static bool again(struct ktls_conn *c, ssize_t *r, struct deadline *d, bool queu
 	}
 	ms = left < 0 || left > INT_MAX ? -1 : (int)left;
 	if (!queue) {
-		(void)ktls__sys_poll(c->fd, (short)c->wants, ms);
+		(void)ktls__wait(c, c->fd, (short)c->wants, ms);
 		return true;
 	}
 	if (ms < 0 || ms > d->timer)
 		ms = d->timer;
-	if (ktls__sys_poll(c->fd, 0, ms) > 0) {
+	if (ktls__wait(c, c->fd, 0, ms) > 0) {
 		/* an error, of what was received: nothing is sent before it is read */
 		(void)ktls__sys_getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error,
 					   &len);
-		(void)ktls__sys_poll(-1, 0, ms);
+		(void)ktls__wait(c, -1, 0, ms);
 	}
 	if (d->timer < TIMER_MAX)
 		d->timer *= 2;
@@ -269,6 +267,8 @@ static int shut_down(struct ktls_conn *c, int timeout_ms, int until)
 	struct deadline d = deadline("ktls_shutdown", timeout_ms);
 	ssize_t r;
 
+	if (!c || c->detached)
+		return c ? -ENOTCONN : -EINVAL;
 	do {
 		if (c->shutdown >= until)
 			return 0;
@@ -281,14 +281,14 @@ static int shut_down(struct ktls_conn *c, int timeout_ms, int until)
 	return (int)r;
 }
 
-int ktls_flush(struct ktls_conn *c, int timeout_ms)
+static ssize_t flush(struct ktls_conn *c, int timeout_ms)
 {
 	struct deadline d = deadline("ktls_flush", timeout_ms);
 	bool queue;
 	ssize_t r;
 
 	do {
-		r = c ? ktls__ready(c, KTLS_TX) : -EINVAL;
+		r = ktls__ready(c, KTLS_TX);
 		if (r < 0)
 			break;
 		c->wants = 0;
@@ -297,19 +297,25 @@ int ktls_flush(struct ktls_conn *c, int timeout_ms)
 		if (queue)
 			r = unsent(c);
 	} while (again(c, &r, &d, queue));
-	return (int)ktls__return(r);
+	return r;
+}
+
+int ktls_flush(struct ktls_conn *c, int timeout_ms)
+{
+	ktls__enter(c);
+	return (int)ktls__leave(c, c ? flush(c, timeout_ms) : -EINVAL);
 }
 
 int ktls_shutdown_write(struct ktls_conn *c, int timeout_ms)
 {
-	return (int)ktls__return(c ? shut_down(c, timeout_ms, KTLS__DRAIN)
-				   : -EINVAL);
+	ktls__enter(c);
+	return (int)ktls__leave(c, shut_down(c, timeout_ms, KTLS__DRAIN));
 }
 
 int ktls_shutdown(struct ktls_conn *c, int timeout_ms)
 {
-	return (int)ktls__return(c ? shut_down(c, timeout_ms, KTLS__DONE)
-				   : -EINVAL);
+	ktls__enter(c);
+	return (int)ktls__leave(c, shut_down(c, timeout_ms, KTLS__DONE));
 }
 
 /*
@@ -319,8 +325,6 @@ int ktls_shutdown(struct ktls_conn *c, int timeout_ms)
 static void give_up(struct ktls_conn *c)
 {
 	uint8_t buf[KTLS__RECORD_MAX];
-	const struct iovec iov = {buf, sizeof(buf)};
-	struct ktls__record_in in;
 	ssize_t n = 1;
 
 	if (c->shutdown < KTLS__FIN) {
@@ -328,24 +332,32 @@ static void give_up(struct ktls_conn *c)
 		(void)ktls__sys_shutdown_wr(c->fd);
 	}
 	for (size_t got = 0; got < DRAIN_MAX && n > 0; got += (size_t)n)
-		n = c->rx.mode == KTLS_MODE_KERNEL
-			    ? ktls__record_recv(c->fd, &iov, 1, &in)
-			    : ktls__sys_recv(c->fd, buf, sizeof(buf));
+		n = discard_raw(c, buf, sizeof(buf));
+}
+
+static ssize_t close_all(struct ktls_conn *c, int timeout_ms)
+{
+	ssize_t r;
+
+	if (c->detached)
+		return 0;
+	r = shut_down(c, timeout_ms, KTLS__DONE);
+	if (r < 0 && r != -EAGAIN)
+		give_up(c);
+	return r;
 }
 
 int ktls_close(struct ktls_conn *c, int timeout_ms)
 {
-	int r, fd, closed;
+	int r, e, fd, closed;
 
-	if (!c)
-		return (int)ktls__return(-EINVAL);
-	r = shut_down(c, timeout_ms, KTLS__DONE);
-	if (r == -EAGAIN)
-		return (int)ktls__return(r);
+	ktls__enter(c);
+	r = (int)ktls__leave(c, c ? close_all(c, timeout_ms) : -EINVAL);
+	e = errno;
+	if (!c || (r < 0 && e == EAGAIN))
+		return r;
 	fd = c->fd;
-	if (r < 0)
-		give_up(c);
 	ktls_conn_free(c);
 	closed = ktls__sys_close(fd);
-	return (int)ktls__return(r < 0 ? r : closed);
+	return (int)ktls__leave(NULL, r < 0 ? -e : closed);
 }

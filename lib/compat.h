@@ -40,6 +40,8 @@ enum {
 	KTLS__HANDSHAKE = 22,
 	KTLS__APPLICATION_DATA = 23
 };
+/* and of a handshake message, section 4 */
+enum { KTLS__KEY_UPDATE = 24 };
 
 /* RFC 8446 section 6, AlertLevel and AlertDescription */
 enum {

@@ -74,6 +74,20 @@ static void adopt(struct ktls_conn *c, SSL *ssl)
 	SSL_set_info_callback(ssl, ktls__info_callback);
 }
 
+static int init_lock(pthread_mutex_t *lock)
+{
+	pthread_mutexattr_t attr;
+	int r = -pthread_mutexattr_init(&attr);
+
+	if (r < 0)
+		return r;
+	r = -pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	if (r == 0)
+		r = -pthread_mutex_init(lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	return r;
+}
+
 static int init(struct ktls_conn *c, SSL *ssl, int fd,
 		const struct ktls_policy *policy)
 {
@@ -124,7 +138,9 @@ struct ktls_conn *ktls_conn_new(SSL *ssl, int fd, const struct ktls_policy *poli
 		return NULL;
 	}
 	c = calloc(1, sizeof(*c));
-	r = c ? init(c, ssl, fd, policy) : -ENOMEM;
+	r = c ? init_lock(&c->lock) : -ENOMEM;
+	if (r == 0)
+		r = init(c, ssl, fd, policy);
 	if (r == 0)
 		return c;
 	if (c)
@@ -153,8 +169,9 @@ void ktls_conn_free(struct ktls_conn *c)
 	if (SSL_get_info_callback(c->ssl) == ktls__info_callback)
 		SSL_set_info_callback(c->ssl, c->next_info);
 	SSL_free(c->ssl);
-	ktls__size_end(c);
-	if (c->restore_fl) {
+	if (!c->detached)
+		ktls__size_end(c);
+	if (c->restore_fl && !c->detached) {
 		fl = ktls__sys_getfl(c->fd);
 		if (fl >= 0)
 			(void)ktls__sys_setfl(c->fd, fl & ~O_NONBLOCK);
@@ -166,14 +183,22 @@ void ktls_conn_free(struct ktls_conn *c)
 	ktls__buf_free(&c->ahead);
 	ktls__buf_free(&c->feed);
 	ktls__buf_free(&c->control);
+	pthread_mutex_destroy(&c->lock);
 	explicit_bzero(c, sizeof(*c));
 	free(c);
 	errno = saved;
 }
 
+int ktls_detach(struct ktls_conn *c)
+{
+	ktls__enter(c);
+	if (c)
+		c->detached = true;
+	return (int)ktls__leave(c, c ? 0 : -EINVAL);
+}
+
 int ktls_wants(const struct ktls_conn *c)
 {
-	if (!c)
-		return 0;
-	return c->wants | (c->out.len > 0 && !c->tx_dead ? POLLOUT : 0);
+	ktls__enter(c);
+	return (int)ktls__leave(c, c ? ktls__wants(c) : 0);
 }

@@ -37,6 +37,7 @@ static const char *const reasons[] = {
 	[KTLS_REASON_PADDING] = "OpenSSL pads our records; the kernel cannot",
 	[KTLS_REASON_OPENSSL] = "libcrypto failed to derive the keys",
 	[KTLS_REASON_SYSTEM] = "a system call failed",
+	[KTLS_REASON_REKEY] = "the kernel cannot change keys",
 };
 
 const char *ktls_reason_str(enum ktls_reason reason)

@@ -7,6 +7,7 @@
 
 #include "bio.h"
 #include "offload.h"
+#include "rekey.h"
 #include "result.h"
 #include "size.h"
 
@@ -51,22 +52,27 @@ static int step(struct ktls_conn *c)
 	return ktls__again(c, (short)(POLLOUT | (r < 0 ? c->wants : 0)));
 }
 
-int ktls_handshake(struct ktls_conn *c)
+static ssize_t handshake(struct ktls_conn *c)
 {
 	ssize_t r;
 
-	if (!c)
-		return (int)ktls__return(-EINVAL);
-	if (c->dead || c->tx_dead || c->refused || c->handshaken)
-		return (int)ktls__return(ktls__ready(c, KTLS_TX));
+	if (c->dead || c->tx_dead || c->refused || c->handshaken || c->detached)
+		return ktls__ready(c, KTLS_TX);
 	ktls__offload_prepare(c);
 	do
 		r = step(c);
-	while (ktls__retry(c, &r));
-	if (r == 0) {
-		c->handshaken = true;
-		ktls__size_handshaken(c);
-		r = ktls__offload_start(c);
-	}
-	return (int)ktls__return(r);
+	while (ktls__retry(c, &r) && !c->handshaken);
+	/* another thread may have done it meanwhile */
+	if (r < 0 || c->handshaken)
+		return c->handshaken ? ktls__ready(c, KTLS_TX) : r;
+	c->handshaken = true;
+	ktls__size_handshaken(c);
+	ktls__rekey_limit(c, false);
+	return ktls__offload_start(c);
+}
+
+int ktls_handshake(struct ktls_conn *c)
+{
+	ktls__enter(c);
+	return (int)ktls__leave(c, c ? handshake(c) : -EINVAL);
 }

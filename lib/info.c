@@ -6,16 +6,17 @@
 #include "account.h"
 #include "offload.h"
 #include "policy.h"
+#include "rekey.h"
 #include "result.h"
 #include "size.h"
 
-int ktls_offload(struct ktls_conn *c, int directions)
+static int offload(struct ktls_conn *c, int directions)
 {
 	static const int order[] = {KTLS_TX, KTLS_RX};
 	int result = 0;
 
 	if (!c || directions == 0 || (directions & ~(KTLS_TX | KTLS_RX)))
-		return (int)ktls__return(-EINVAL);
+		return -EINVAL;
 	for (size_t i = 0; i < 2; i++) {
 		int r;
 
@@ -28,22 +29,37 @@ int ktls_offload(struct ktls_conn *c, int directions)
 		if (r < 0 && (result == 0 || result == -EAGAIN))
 			result = r;
 	}
-	return (int)ktls__return(result);
+	return result;
 }
 
-int ktls_set_policy(struct ktls_conn *c, const struct ktls_policy *policy)
+int ktls_offload(struct ktls_conn *c, int directions)
+{
+	ktls__enter(c);
+	return (int)ktls__leave(c, offload(c, directions));
+}
+
+static int set_policy(struct ktls_conn *c, const struct ktls_policy *policy)
 {
 	struct ktls_policy p;
 	int r = c && policy ? ktls__policy_read(policy, &p) : -EINVAL;
 
+	if (r == 0 && c->detached)
+		r = -ENOTCONN;
 	/* where a direction is now is ktls_offload()'s to change */
 	if (r == 0 && (p.tx != c->policy.tx || p.rx != c->policy.rx))
 		r = -EINVAL;
 	if (r < 0)
-		return (int)ktls__return(r);
+		return r;
 	c->policy = p;
 	ktls__offload_no_pad(c);
+	ktls__rekey_limit(c, c->tx.mode == KTLS_MODE_KERNEL);
 	return 0;
+}
+
+int ktls_set_policy(struct ktls_conn *c, const struct ktls_policy *policy)
+{
+	ktls__enter(c);
+	return (int)ktls__leave(c, set_policy(c, policy));
 }
 
 static uint32_t sizing(const struct ktls_conn *c)
@@ -73,8 +89,10 @@ static void fill_sizes(const struct ktls_conn *c, struct ktls_info *i)
 	i->expect_no_pad = c->no_pad;
 }
 
-static void fill(const struct ktls__half *h, struct ktls_dir_info *out)
+static void fill(const struct ktls_conn *c, int dir, struct ktls_dir_info *out)
 {
+	const struct ktls__half *h = dir == KTLS_TX ? &c->tx : &c->rx;
+
 	out->mode = h->mode;
 	out->reason = h->reason;
 	out->asked = h->asked;
@@ -82,17 +100,19 @@ static void fill(const struct ktls__half *h, struct ktls_dir_info *out)
 	out->call = h->call;
 	out->bytes = h->bytes;
 	out->kernel_bytes = h->kernel_bytes;
+	out->rekeys = h->rekeys;
+	out->key_records = ktls__rekey_records(c, dir);
 }
 
-int ktls_get_info(const struct ktls_conn *c, struct ktls_info *info)
+static int get_info(const struct ktls_conn *c, struct ktls_info *info)
 {
 	struct ktls_info i;
 	const SSL_CIPHER *suite;
-	int64_t unsent;
+	int64_t n;
 
 	/* the size that the first release had */
 	if (!c || !info || info->size < sizeof(i))
-		return (int)ktls__return(-EINVAL);
+		return -EINVAL;
 	memset(&i, 0, sizeof(i));
 	i.size = sizeof(i);
 	suite = SSL_get_current_cipher(c->ssl);
@@ -101,24 +121,35 @@ int ktls_get_info(const struct ktls_conn *c, struct ktls_info *info)
 		i.cipher = SSL_CIPHER_get_protocol_id(suite);
 		i.cipher_name = SSL_CIPHER_standard_name(suite);
 	}
-	fill(&c->tx, &i.tx);
-	fill(&c->rx, &i.rx);
+	fill(c, KTLS_TX, &i.tx);
+	fill(c, KTLS_RX, &i.rx);
 	i.offload_after = c->policy.offload_after;
 	i.budget = c->policy.budget;
 	fill_sizes(c, &i);
-	unsent = ktls__account_unsent(c);
-	i.unsent = unsent > 0 ? (uint64_t)unsent : 0;
+	n = ktls__account_unsent(c);
+	i.unsent = n > 0 ? (uint64_t)n : 0;
+	n = ktls__account_unacked(c);
+	i.unacked = n > 0 ? (uint64_t)n : 0;
+	i.rekey_after_asked = c->policy.rekey_after;
+	i.rekey_after = c->rekey_limit;
+	i.rekey_unsupported = c->policy.rekey_unsupported;
 	memset(info, 0, info->size);
 	memcpy(info, &i, sizeof(i));
 	return 0;
 }
 
-int ktls_get_error(const struct ktls_conn *c, struct ktls_error *error)
+int ktls_get_info(const struct ktls_conn *c, struct ktls_info *info)
+{
+	ktls__enter(c);
+	return (int)ktls__leave(c, get_info(c, info));
+}
+
+static int get_error(const struct ktls_conn *c, struct ktls_error *error)
 {
 	struct ktls_error e;
 
 	if (!c || !error || error->size < sizeof(e))
-		return (int)ktls__return(-EINVAL);
+		return -EINVAL;
 	memset(&e, 0, sizeof(e));
 	e.size = sizeof(e);
 	e.code = c->error.code;
@@ -132,4 +163,10 @@ int ktls_get_error(const struct ktls_conn *c, struct ktls_error *error)
 	memset(error, 0, error->size);
 	memcpy(error, &e, sizeof(e));
 	return 0;
+}
+
+int ktls_get_error(const struct ktls_conn *c, struct ktls_error *error)
+{
+	ktls__enter(c);
+	return (int)ktls__leave(c, get_error(c, error));
 }

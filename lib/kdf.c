@@ -71,6 +71,17 @@ int ktls__kdf_tls13(const struct ktls__cipher *c, const char *digest,
 	return r;
 }
 
+int ktls__kdf_update(const char *digest, uint8_t *secret, size_t len)
+{
+	uint8_t next[KTLS__SECRET_MAX];
+	const int r = expand_label(digest, secret, len, "traffic upd", next, len);
+
+	if (r == 0)
+		memcpy(secret, next, len);
+	explicit_bzero(next, sizeof(next));
+	return r;
+}
+
 int ktls__kdf_tls12(const struct ktls__cipher *c, const char *digest,
 		    const struct ktls__tls12_secret *s,
 		    struct ktls__keys *client, struct ktls__keys *server)

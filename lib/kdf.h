@@ -18,6 +18,9 @@ enum {
 int ktls__kdf_tls13(const struct ktls__cipher *c, const char *digest,
 		    const uint8_t *secret, size_t len, struct ktls__keys *out);
 
+/* RFC 8446 section 7.2: the secret after this one, in its place; 0, -EIO */
+int ktls__kdf_update(const char *digest, uint8_t *secret, size_t len);
+
 /* What TLS 1.2 derives the keys of both directions from. */
 struct ktls__tls12_secret {
 	uint8_t master[KTLS__MASTER];

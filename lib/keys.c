@@ -90,8 +90,12 @@ static void new_secret(struct ktls_conn *c, bool of_server, const char *hex)
 
 	explicit_bzero(h->secret, sizeof(h->secret));
 	h->secret_len = unhex(hex, h->secret, sizeof(h->secret));
-	h->generation++;
 	ktls__track_rekey(&h->track);
+	/* of its own, OpenSSL: the kernel's key is c->tx_secret's */
+	if (ours && h->mode == KTLS_MODE_KERNEL)
+		return;
+	h->generation++;
+	h->rekeys += c->handshaken;
 }
 
 /* "LABEL client_random secret", both in hexadecimal */
@@ -199,20 +203,20 @@ static uint32_t derive_tls12(struct ktls_conn *c, int dir, const char *digest,
 	return reason;
 }
 
-static uint32_t derive_tls13(const struct ktls__half *h, const char *digest,
-			     struct ktls__protection *out)
+static uint32_t derive_tls13(const uint8_t *secret, size_t len,
+			     const char *digest, struct ktls__protection *out)
 {
-	if (h->secret_len == 0)
+	if (len == 0)
 		return KTLS_REASON_KEYS;
-	if (ktls__kdf_tls13(out->cipher, digest, h->secret, h->secret_len,
-			    &out->keys) < 0)
+	if (ktls__kdf_tls13(out->cipher, digest, secret, len, &out->keys) < 0)
 		return KTLS_REASON_OPENSSL;
 	return KTLS_REASON_NONE;
 }
 
-uint32_t ktls__keys_derive(struct ktls_conn *c, int dir,
-			   struct ktls__protection *out)
+static uint32_t keys_derive(struct ktls_conn *c, int dir, bool next,
+			    struct ktls__protection *out)
 {
+	const struct ktls__half *h = ktls__half(c, dir);
 	const EVP_MD *md;
 	uint32_t reason;
 
@@ -223,12 +227,26 @@ uint32_t ktls__keys_derive(struct ktls_conn *c, int dir,
 	md = SSL_CIPHER_get_handshake_digest(SSL_get_current_cipher(c->ssl));
 	if (!md)
 		return KTLS_REASON_OPENSSL;
+	if (next && ktls__kdf_update(EVP_MD_get0_name(md), c->tx_secret,
+				     h->secret_len) < 0)
+		return KTLS_REASON_OPENSSL;
 	if (out->version == KTLS__TLS13)
-		reason = derive_tls13(ktls__half(c, dir), EVP_MD_get0_name(md),
-				      out);
+		reason = derive_tls13(next ? c->tx_secret : h->secret,
+				      h->secret_len, EVP_MD_get0_name(md), out);
 	else
 		reason = derive_tls12(c, dir, EVP_MD_get0_name(md), out);
 	if (reason != KTLS_REASON_NONE)
 		explicit_bzero(out, sizeof(*out));
 	return reason;
+}
+
+uint32_t ktls__keys_derive(struct ktls_conn *c, int dir,
+			   struct ktls__protection *out)
+{
+	return keys_derive(c, dir, false, out);
+}
+
+uint32_t ktls__keys_next(struct ktls_conn *c, struct ktls__protection *out)
+{
+	return keys_derive(c, KTLS_TX, true, out);
 }

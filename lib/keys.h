@@ -34,6 +34,9 @@ struct ktls__context *ktls__keys_context(const struct ktls_conn *c);
 uint32_t ktls__keys_derive(struct ktls_conn *c, int dir,
 			   struct ktls__protection *out);
 
+/* What the kernel's key for TX is followed by: moves c->tx_secret on. */
+uint32_t ktls__keys_next(struct ktls_conn *c, struct ktls__protection *out);
+
 /* The cipher and version of the session; reason as above. */
 uint32_t ktls__keys_cipher(const struct ktls_conn *c,
 			   const struct ktls__cipher **cipher,

@@ -15,6 +15,7 @@
 #include "keys.h"
 #include "open.h"
 #include "probe.h"
+#include "rekey.h"
 #include "result.h"
 #include "size.h"
 #include "sys.h"
@@ -149,6 +150,10 @@ static uint32_t prepare(struct ktls_conn *c, int dir, struct ktls__protection *p
 	if (SSL_get_current_compression(c->ssl))
 		return KTLS_REASON_COMPRESSION;
 	reason = ktls__keys_derive(c, dir, p);
+	if (reason == KTLS_REASON_NONE && p->version == KTLS__TLS13 &&
+	    c->policy.rekey_unsupported == KTLS_REKEY_STAY_IN_USER_SPACE &&
+	    ktls__probe_rekey() <= 0)
+		reason = KTLS_REASON_REKEY;
 	if (reason == KTLS_REASON_NONE)
 		reason = check_keys(c, dir, p);
 	if (reason == KTLS_REASON_NONE && dir == KTLS_TX &&
@@ -160,8 +165,6 @@ static uint32_t prepare(struct ktls_conn *c, int dir, struct ktls__protection *p
 static int install(struct ktls_conn *c, int dir, const struct ktls__protection *p)
 {
 	struct ktls__half *h = ktls__half(c, dir);
-	uint8_t info[KTLS__CRYPTO_INFO_MAX];
-	size_t size;
 	int r = attach(c);
 
 	if (r < 0)
@@ -173,13 +176,8 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 			return refuse(h, KTLS_REASON_SYSTEM,
 				      "getsockopt(TCP_INFO)", -r);
 	}
-	size = ktls__cipher_pack(p->cipher, p->version, &p->keys, h->track.seq,
-				 info);
 	/* The point of no return: nothing below may fail. */
-	r = ktls__sys_setsockopt(c->fd, KTLS__SOL_TLS,
-				 dir == KTLS_TX ? KTLS__TLS_TX : KTLS__TLS_RX,
-				 info, (socklen_t)size);
-	explicit_bzero(info, sizeof(info));
+	r = ktls__key_set(c, dir, p, h->track.seq);
 	if (r < 0 && dir == KTLS_TX)
 		c->record_kernel = KTLS__RECORD_MAX;
 	if (r < 0)
@@ -192,6 +190,10 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 			      dir == KTLS_TX ? "setsockopt(TLS_TX)"
 					     : "setsockopt(TLS_RX)",
 			      -r);
+	if (dir == KTLS_TX) {
+		memcpy(c->tx_secret, h->secret, sizeof(h->secret));
+		ktls__rekey_limit(c, true);
+	}
 	h->mode = KTLS_MODE_KERNEL;
 	h->installed = h->generation;
 	if (dir == KTLS_TX)

@@ -18,6 +18,7 @@ static const struct ktls_policy defaults = {
 	.budget = 2 * 1024 * 1024,
 	.record_size = RECORD_MAX,
 	.record_idle = 1000,
+	.rekey_after = 1 << 24, /* RFC 8446 section 5.5, rounded down */
 };
 
 /* the part that the first release had; older callers do not exist */
@@ -52,7 +53,8 @@ int ktls__policy_read(const struct ktls_policy *from, struct ktls_policy *to)
 	to->size = sizeof(*to);
 	if (to->tx > KTLS_REQUIRE || to->rx > KTLS_REQUIRE || to->budget == 0 ||
 	    to->record_size < RECORD_MIN || to->record_size > RECORD_MAX ||
-	    to->stall_guard > KTLS_OFF || to->expect_no_pad > KTLS_REQUIRE)
+	    to->stall_guard > KTLS_OFF || to->expect_no_pad > KTLS_REQUIRE ||
+	    to->rekey_unsupported > KTLS_REKEY_STAY_IN_USER_SPACE || to->reserved)
 		return -EINVAL;
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tries two things that some kernels do wrong. Version numbers would not tell:
+ * Tries what some kernels do wrong, or not at all. Version numbers would not tell:
  * distributions carry corrections under numbers of their own.
  */
 #include "probe.h"
@@ -31,7 +31,7 @@ static int set_keys(int fd, int direction)
 	int r;
 
 	r = ktls__sys_setsockopt(fd, IPPROTO_TCP, KTLS__TCP_ULP, "tls", 3);
-	if (r < 0)
+	if (r < 0 && r != -EEXIST)
 		return r;
 	cipher = ktls__cipher_at(0);
 	size = ktls__cipher_pack(cipher, KTLS__TLS13, &keys, 0, info);
@@ -124,6 +124,16 @@ static int try_splice(const int fd[2], const int pipe[2])
 	       memcmp(got, sent, sizeof(got)) == 0;
 }
 
+/* A second key for the same direction is EBUSY where it cannot be. */
+static int try_rekey(const int fd[2])
+{
+	int r = set_keys(fd[0], KTLS__TLS_TX);
+
+	if (r < 0)
+		return r;
+	return set_keys(fd[0], KTLS__TLS_TX) == 0;
+}
+
 static int with_pipe(const int fd[2])
 {
 	int pipe[2], r = ktls__sys_pipe(pipe);
@@ -149,7 +159,7 @@ static int try(int (*attempt)(const int fd[2]))
 }
 
 /* 0: not known; else 1 + the answer */
-static atomic_int no_pad, splice;
+static atomic_int no_pad, rekey, splice;
 
 /* Two threads may both try: the answer is the same. */
 static int answer(atomic_int *known, int (*attempt)(const int fd[2]))
@@ -170,6 +180,11 @@ int ktls__probe_no_pad(void)
 	return answer(&no_pad, try_no_pad);
 }
 
+int ktls__probe_rekey(void)
+{
+	return answer(&rekey, try_rekey);
+}
+
 int ktls__probe_splice(void)
 {
 	return answer(&splice, with_pipe);
@@ -178,5 +193,6 @@ int ktls__probe_splice(void)
 void ktls__probe_forget(void)
 {
 	atomic_store(&no_pad, 0);
+	atomic_store(&rekey, 0);
 	atomic_store(&splice, 0);
 }

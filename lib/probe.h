@@ -11,6 +11,8 @@
  * there; -errno: it could not be tried.
  */
 int ktls__probe_no_pad(void);
+/* 1: keys of TLS 1.3 can be changed, from Linux 6.14; 0, -errno as above. */
+int ktls__probe_rekey(void);
 /* 1: splice(2) from a TLS socket loses nothing; 0, -errno as above. */
 int ktls__probe_splice(void);
 

@@ -11,6 +11,7 @@
 #include "bio.h"
 #include "offload.h"
 #include "record.h"
+#include "rekey.h"
 #include "result.h"
 #include "source.h"
 
@@ -39,7 +40,7 @@ static ssize_t read_user(struct ktls_conn *c, const struct iovec *iov, int count
 			break;
 	}
 	if (sum > 0 || r == -EAGAIN) {
-		const int rekey = ktls__check_rekey(c);
+		const int rekey = ktls__rekey_follow(c);
 
 		if (rekey < 0 && sum == 0)
 			return rekey;
@@ -47,37 +48,33 @@ static ssize_t read_user(struct ktls_conn *c, const struct iovec *iov, int count
 	return sum > 0 ? (ssize_t)sum : r;
 }
 
-ssize_t ktls__receive_failed(struct ktls_conn *c, int e, const char *call)
+/* OpenSSL counts warnings on end, and has not seen the data between them. */
+static int show_data(struct ktls_conn *c)
 {
-	/* net/tls/tls_sw.c, tls_rx_msg_size() and tls_rx_one_record() */
-	switch (e) {
-	case EAGAIN:
-		return ktls__again(c, POLLIN);
-	case EBADMSG:
-		ktls__send_alert(c, KTLS__BAD_RECORD_MAC);
-		return ktls__fail(c, EBADMSG, call, e);
-	case EMSGSIZE:
-		ktls__send_alert(c, KTLS__RECORD_OVERFLOW);
-		return ktls__fail(c, EPROTO, call, e);
-	case EINVAL:
-	case EPROTO:
-	case EIO:
-		ktls__send_alert(c, KTLS__DECODE_ERROR);
-		return ktls__fail(c, EPROTO, call, e);
-	default:
-		return ktls__fail(c, e, call, e);
-	}
+	uint8_t byte = 0;
+	size_t got;
+	int r;
+
+	if (c->control_type != KTLS__ALERT || c->shown == c->rx.kernel_bytes)
+		return 0;
+	c->shown = c->rx.kernel_bytes;
+	r = ktls__bio_feed(c, KTLS__APPLICATION_DATA, &byte, 1);
+	ktls__ssl_begin();
+	if (r == 0 && SSL_read_ex(c->ssl, &byte, 1, &got) != 1)
+		r = ktls__ssl_result(c, 0, "SSL_read");
+	return r;
 }
 
 /* OpenSSL's turn with the control record in c->control. */
 static ssize_t digest_control(struct ktls_conn *c)
 {
-	char none[1];
+	uint8_t none;
 	size_t got;
-	int r;
+	int r = show_data(c);
 
-	r = ktls__bio_feed(c, c->control_type, ktls__buf_data(&c->control),
-			   c->control.len);
+	if (r == 0)
+		r = ktls__bio_feed(c, c->control_type,
+				   ktls__buf_data(&c->control), c->control.len);
 	ktls__buf_free(&c->control);
 	if (r < 0) {
 		/* the record is lost, and with it the session's state */
@@ -85,14 +82,14 @@ static ssize_t digest_control(struct ktls_conn *c)
 		return ktls__fail(c, c->dead, "control record", 0);
 	}
 	ktls__ssl_begin();
-	if (SSL_read_ex(c->ssl, none, sizeof(none), &got) == 1)
+	if (SSL_read_ex(c->ssl, &none, 1, &got) == 1)
 		return ktls__fail(c, EPROTO, "SSL_read", 0);
 	r = ktls__ssl_result(c, 0, "SSL_read");
 	if (r == -EAGAIN)
-		r = ktls__check_rekey(c);
-	if (c->out.len > 0)
+		r = ktls__rekey_follow(c);
+	if (c->out.len > 0 && !c->tx_dead)
 		(void)ktls__flush(c);
-	return r;
+	return c->dead ? -c->dead : r;
 }
 
 /* Gathers a control record; 0 when there may be more to read. */
@@ -101,7 +98,7 @@ static ssize_t take_control(struct ktls_conn *c, const struct ktls__record_in *i
 {
 	if ((c->control.len > 0 && in->type != c->control_type) ||
 	    c->control.len + n > KTLS__RECORD_MAX)
-		return ktls__receive_failed(c, EPROTO, "recvmsg");
+		return ktls__fail_rx(c, EPROTO, "recvmsg");
 	c->control_type = in->type;
 	c->controls++;
 	for (; n > 0; iov++) {
@@ -123,6 +120,12 @@ static ssize_t read_kernel(struct ktls_conn *c, const struct iovec *iov, int cou
 
 	for (int run = 0; run < CONTROL_RUN;) {
 		n = ktls__record_recv(c->fd, iov, count, &in);
+		if (n == -EKEYEXPIRED) {
+			n = ktls__rekey_resume(c);
+			if (n < 0)
+				return n;
+			n = -EINTR;
+		}
 		if (n == -EINTR) {
 			run++;
 			continue;
@@ -132,7 +135,7 @@ static ssize_t read_kernel(struct ktls_conn *c, const struct iovec *iov, int cou
 			return ktls__truncated(c);
 		}
 		if (n < 0)
-			return ktls__receive_failed(c, (int)-n, "recvmsg");
+			return ktls__fail_rx(c, (int)-n, "recvmsg");
 		if (in.type == KTLS__APPLICATION_DATA && c->control.len == 0) {
 			c->rx.kernel_bytes += (uint64_t)n;
 			return n;
@@ -143,7 +146,7 @@ static ssize_t read_kernel(struct ktls_conn *c, const struct iovec *iov, int cou
 		if (in.end)
 			run++;
 	}
-	return ktls__receive_failed(c, EPROTO, "recvmsg");
+	return ktls__fail_rx(c, EPROTO, "recvmsg");
 }
 
 static ssize_t read_ahead(struct ktls_conn *c, const struct iovec *iov, int count)
@@ -206,12 +209,12 @@ static ssize_t read_all(struct ktls_conn *c, const struct iovec *iov, int count,
 
 	if (n < 0)
 		return n;
-	r = ktls__ready(c, KTLS_RX);
-	if (r < 0 || n == 0)
-		return r;
 	do {
-		if (c->out.len > 0 && !c->tx_dead)
+		if (c && c->out.len > 0 && !c->tx_dead && !c->dead)
 			(void)ktls__flush(c);
+		r = ktls__ready(c, KTLS_RX);
+		if (r < 0 || n == 0)
+			return r;
 		c->wants = 0;
 		r = peek ? ktls__receive_ahead(c) : ktls__receive(c, iov, count);
 	} while (r == -EAGAIN && ktls__retry(c, &r));
@@ -228,24 +231,30 @@ ssize_t ktls_read(struct ktls_conn *c, void *buf, size_t len)
 {
 	const struct iovec iov = {buf, len};
 
-	return ktls__return(read_all(c, &iov, 1, false));
+	ktls__enter(c);
+	return ktls__leave(c, read_all(c, &iov, 1, false));
 }
 
 ssize_t ktls_readv(struct ktls_conn *c, const struct iovec *iov, int count)
 {
-	return ktls__return(read_all(c, iov, count, false));
+	ktls__enter(c);
+	return ktls__leave(c, read_all(c, iov, count, false));
 }
 
 ssize_t ktls_peek(struct ktls_conn *c, void *buf, size_t len)
 {
 	const struct iovec iov = {buf, len};
 
-	return ktls__return(read_all(c, &iov, 1, true));
+	ktls__enter(c);
+	return ktls__leave(c, read_all(c, &iov, 1, true));
 }
 
 size_t ktls_pending(const struct ktls_conn *c)
 {
-	const int n = c ? SSL_pending(c->ssl) : 0;
+	int n = 0;
 
-	return (n > 0 ? (size_t)n : 0) + (c ? c->ahead.len : 0);
+	ktls__enter(c);
+	if (c)
+		n = SSL_pending(c->ssl) + (int)c->ahead.len;
+	return (size_t)ktls__leave(c, n > 0 ? n : 0);
 }

@@ -20,7 +20,4 @@ ssize_t ktls__receive(struct ktls_conn *c, const struct iovec *iov, int count);
  */
 ssize_t ktls__receive_ahead(struct ktls_conn *c);
 
-/* What the kernel's errno to call means, with an alert to the peer. */
-ssize_t ktls__receive_failed(struct ktls_conn *c, int e, const char *call);
-
 #endif

@@ -11,6 +11,7 @@
 
 #include "bio.h"
 #include "keys.h"
+#include "rekey.h"
 #include "sys.h"
 
 int ktls__fail(struct ktls_conn *c, int code, const char *call, int sys_errno)
@@ -26,6 +27,9 @@ int ktls__fail_tx(struct ktls_conn *c, int code, const char *call)
 {
 	if (code == EAGAIN || code == EINTR)
 		return -code;
+	/* what RX found in a header, which the kernel says once, to anybody */
+	if (c->rx.mode == KTLS_MODE_KERNEL && (code == EMSGSIZE || code == EINVAL))
+		return ktls__fail_rx(c, code, call);
 	if (ktls__error_is_fatal(code))
 		c->tx_dead = code;
 	return ktls__error_set(&c->error, code, call, code, 0, NULL);
@@ -51,6 +55,7 @@ static int openssl_failed(struct ktls_conn *c, const char *call)
 {
 	const unsigned long first = ERR_peek_error();
 	unsigned long e, shown = first;
+	int code;
 	char text[120] = "no error in OpenSSL's queue";
 
 	c->dead = EPROTO;
@@ -65,9 +70,11 @@ static int openssl_failed(struct ktls_conn *c, const char *call)
 	if (shown)
 		ERR_error_string_n(shown, text, sizeof(text));
 	/* the alert OpenSSL wrote: no later call will get as far as this */
+	code = c->dead;
 	if (c->out.len > 0)
 		(void)ktls__out_flush(c);
-	return ktls__error_set(&c->error, c->dead, call, 0, first, text);
+	c->dead = code;
+	return ktls__error_set(&c->error, code, call, 0, first, text);
 }
 
 int ktls__truncated(struct ktls_conn *c)
@@ -137,11 +144,10 @@ bool ktls__retry(struct ktls_conn *c, ssize_t *r)
 	if (*r != -EAGAIN || !c->restore_fl)
 		return false;
 	if (c->pipe_wanted >= 0)
-		ready = ktls__sys_poll(c->pipe_wanted, c->pipe_events,
-				       timeout_of(c));
+		ready = ktls__wait(c, c->pipe_wanted, c->pipe_events,
+				   timeout_of(c));
 	else if (c->wants)
-		ready = ktls__sys_poll(c->fd, (short)ktls_wants(c),
-				       timeout_of(c));
+		ready = ktls__wait(c, c->fd, ktls__wants(c), timeout_of(c));
 	else
 		return false;
 	if (ready > 0)
@@ -153,14 +159,13 @@ bool ktls__retry(struct ktls_conn *c, ssize_t *r)
 
 int ktls__flush(struct ktls_conn *c)
 {
-	int r;
+	int r = c->out.len > 0 ? ktls__out_flush(c) : 0;
 
-	if (c->out.len == 0)
-		return 0;
-	r = ktls__out_flush(c);
+	if (r == 0 && c->rekey)
+		r = ktls__rekey_begin(c);
 	if (r == -EAGAIN)
 		return ktls__again(c, POLLOUT);
-	return r < 0 ? ktls__fail_tx(c, -r, "send") : 0;
+	return r < 0 && !c->dead ? ktls__fail_tx(c, -r, "send") : r;
 }
 
 /* Where OpenSSL would not know that it has to: nothing follows this record. */
@@ -189,6 +194,11 @@ void ktls__send_alert(struct ktls_conn *c, uint8_t description)
 	socklen_t len = sizeof(failed);
 	bool queued;
 
+	/* nothing follows close_notify, or a KeyUpdate the kernel cannot do */
+	if (c->shutdown > KTLS__NOTIFY ||
+	    (c->tx.mode == KTLS_MODE_KERNEL && c->old_key == 0 &&
+	     c->tx.generation != c->tx.installed))
+		return;
 	if (c->tx.mode == KTLS_MODE_KERNEL)
 		queued = ktls__out_control(c, KTLS__ALERT, alert, 2);
 	else
@@ -201,21 +211,26 @@ void ktls__send_alert(struct ktls_conn *c, uint8_t description)
 		c->error.alert_sent = description;
 }
 
-int ktls__check_rekey(struct ktls_conn *c)
+int ktls__fail_rx(struct ktls_conn *c, int e, const char *call)
 {
-	const bool tx = c->tx.mode == KTLS_MODE_KERNEL;
-	const bool rx = c->rx.mode == KTLS_MODE_KERNEL;
-	int r;
-
-	if ((!tx || (c->tx.generation == c->tx.installed &&
-		     SSL_get_key_update_type(c->ssl) == SSL_KEY_UPDATE_NONE)) &&
-	    (!rx || c->rx.generation == c->rx.installed))
-		return 0;
-	c->dead = EKEYEXPIRED;
-	r = ktls__error_set(&c->error, EKEYEXPIRED, "KeyUpdate", 0, 0,
-			    "the keys in the kernel cannot be changed");
-	ktls__send_alert(c, KTLS__INTERNAL_ERROR);
-	return r;
+	/* net/tls/tls_sw.c, tls_rx_msg_size() and tls_rx_one_record() */
+	switch (e) {
+	case EAGAIN:
+		return ktls__again(c, POLLIN);
+	case EBADMSG:
+		ktls__send_alert(c, KTLS__BAD_RECORD_MAC);
+		return ktls__fail(c, EBADMSG, call, e);
+	case EMSGSIZE:
+		ktls__send_alert(c, KTLS__RECORD_OVERFLOW);
+		return ktls__fail(c, EPROTO, call, e);
+	case EINVAL:
+	case EPROTO:
+	case EIO:
+		ktls__send_alert(c, KTLS__DECODE_ERROR);
+		return ktls__fail(c, EPROTO, call, e);
+	default:
+		return ktls__fail(c, e, call, e);
+	}
 }
 
 int ktls__ready(const struct ktls_conn *c, int dir)
@@ -228,13 +243,44 @@ int ktls__ready(const struct ktls_conn *c, int dir)
 		return -EPIPE;
 	if (c->refused)
 		return -ENOTSUP;
+	if (c->detached)
+		return -ENOTCONN;
 	return c->handshaken ? 0 : -ENOTCONN;
 }
 
-ssize_t ktls__return(ssize_t r)
+short ktls__wants(const struct ktls_conn *c)
 {
+	return (short)(c->wants | (c->out.len > 0 && !c->tx_dead ? POLLOUT : 0));
+}
+
+/* A caller that may only look at it has not made it const. */
+static pthread_mutex_t *lock_of(const struct ktls_conn *c)
+{
+	return (pthread_mutex_t *)(uintptr_t)&c->lock;
+}
+
+void ktls__enter(const struct ktls_conn *c)
+{
+	if (c)
+		pthread_mutex_lock(lock_of(c));
+}
+
+ssize_t ktls__leave(const struct ktls_conn *c, ssize_t r)
+{
+	if (c)
+		pthread_mutex_unlock(lock_of(c));
 	if (r >= 0)
 		return r;
 	errno = (int)-r;
 	return -1;
+}
+
+int ktls__wait(struct ktls_conn *c, int fd, short events, int timeout_ms)
+{
+	int r;
+
+	pthread_mutex_unlock(&c->lock);
+	r = ktls__sys_poll(fd, events, timeout_ms);
+	pthread_mutex_lock(&c->lock);
+	return r;
 }

@@ -16,6 +16,9 @@ int ktls__fail(struct ktls_conn *c, int code, const char *call, int sys_errno);
 /* The same for a socket that takes no more: what was received can be read. */
 int ktls__fail_tx(struct ktls_conn *c, int code, const char *call);
 
+/* What the kernel's errno to call that receives means, told to the peer. */
+int ktls__fail_rx(struct ktls_conn *c, int e, const char *call);
+
 /* -ECONNABORTED: FIN without close_notify, RFC 8446 section 6.1. */
 int ktls__truncated(struct ktls_conn *c);
 
@@ -41,27 +44,33 @@ int ktls__ssl_result(struct ktls_conn *c, int r, const char *call);
 
 /*
  * True when *r is -EAGAIN, the caller's socket is a blocking one and it is
- * time to try again. *r is -EAGAIN still when SO_RCVTIMEO or SO_SNDTIMEO ran
+ * time to try again; other threads may have used c meanwhile. *r is -EAGAIN still when SO_RCVTIMEO or SO_SNDTIMEO ran
  * out, and -EINTR when a signal came.
  */
 bool ktls__retry(struct ktls_conn *c, ssize_t *r);
 
-/* Sends what waits in c->out; 0, -EAGAIN (wants noted), or the failure. */
+/*
+ * Sends what waits in c->out, and a KeyUpdate that is due; 0, -EAGAIN (wants
+ * noted), or the failure.
+ */
 int ktls__flush(struct ktls_conn *c);
 
 /* Sends a fatal alert of our own, as far as it can go now. */
 void ktls__send_alert(struct ktls_conn *c, uint8_t description);
 
-/*
- * A TLS 1.3 KeyUpdate for a direction that the kernel has: -EKEYEXPIRED, with
- * an alert to the peer; 0 when there was none.
- */
-int ktls__check_rekey(struct ktls_conn *c);
-
 /* 0 when application data may flow in this direction, else -errno. */
 int ktls__ready(const struct ktls_conn *c, int dir);
 
-/* The public result: r, or -1 with errno. */
-ssize_t ktls__return(ssize_t r);
+/* c->wants, and POLLOUT for what waits in c->out. */
+short ktls__wants(const struct ktls_conn *c);
+
+/*
+ * Begin and end of a public call. c may be NULL. ktls__leave() gives the
+ * public result: r, or -1 with errno.
+ */
+void ktls__enter(const struct ktls_conn *c);
+ssize_t ktls__leave(const struct ktls_conn *c, ssize_t r);
+/* poll(2) of c->fd (or another) while other threads may use c. */
+int ktls__wait(struct ktls_conn *c, int fd, short events, int timeout_ms);
 
 #endif

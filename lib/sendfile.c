@@ -52,26 +52,33 @@ static ssize_t send_file(struct ktls_conn *c, int in_fd, off_t start, size_t cou
 	return ktls__transmit(c, &src, span.len, span.len);
 }
 
-ssize_t ktls_sendfile(struct ktls_conn *c, int in_fd, off_t *offset, size_t count)
+static ssize_t sendfile_all(struct ktls_conn *c, int in_fd, off_t *offset,
+			    size_t count)
 {
 	off_t start;
 	ssize_t r;
 
 	if (!c || count > SSIZE_MAX)
-		return ktls__return(-EINVAL);
+		return -EINVAL;
 	r = ktls__ready(c, KTLS_TX);
 	if (r < 0)
-		return ktls__return(r);
+		return r;
 	start = offset ? *offset : ktls__sys_lseek(in_fd, 0, SEEK_CUR);
 	if (!offset && start < 0)
 		/* pipes and sockets have no position */
-		return ktls__return(start == -ESPIPE ? -EINVAL : start);
+		return start == -ESPIPE ? -EINVAL : start;
 	r = send_file(c, in_fd, start, count);
 	if (r > 0 && offset)
 		*offset += r;
 	else if (r > 0)
 		(void)ktls__sys_lseek(in_fd, start + r, SEEK_SET);
-	return ktls__return(r);
+	return r;
+}
+
+ssize_t ktls_sendfile(struct ktls_conn *c, int in_fd, off_t *offset, size_t count)
+{
+	ktls__enter(c);
+	return ktls__leave(c, sendfile_all(c, in_fd, offset, count));
 }
 
 /* The bytes that are left, SSIZE_MAX when there are more; or -errno. */
@@ -103,8 +110,8 @@ static ssize_t check_spans(const struct ktls_span *spans, int count,
 	return (ssize_t)left;
 }
 
-ssize_t ktls_sendfilev(struct ktls_conn *c, const struct ktls_span *spans,
-		       int count, struct ktls_cursor *cursor)
+static ssize_t sendfile_spans(struct ktls_conn *c, const struct ktls_span *spans,
+			      int count, struct ktls_cursor *cursor)
 {
 	struct ktls__source src = {.spans = spans, .count = count}, at;
 	struct ktls__piece p;
@@ -112,10 +119,10 @@ ssize_t ktls_sendfilev(struct ktls_conn *c, const struct ktls_span *spans,
 
 	left = c ? check_spans(spans, count, cursor) : -EINVAL;
 	if (left < 0)
-		return ktls__return(left);
+		return left;
 	r = ktls__ready(c, KTLS_TX);
 	if (r < 0)
-		return ktls__return(r);
+		return r;
 	src.index = cursor->span;
 	src.done = (size_t)cursor->done;
 	at = src;
@@ -125,11 +132,18 @@ ssize_t ktls_sendfilev(struct ktls_conn *c, const struct ktls_span *spans,
 		r = ktls__error_set(&c->error, ENODATA, "ktls_sendfilev", 0, 0,
 				    "a file ends before its span does");
 	if (r < 0)
-		return ktls__return(r);
+		return r;
 	ktls__source_skip(&at, (size_t)r);
 	(void)ktls__source_piece(&at, &p); /* to the next one with bytes */
 	cursor->span = at.index;
 	cursor->done = at.done;
 	cursor->total += (uint64_t)r;
 	return r;
+}
+
+ssize_t ktls_sendfilev(struct ktls_conn *c, const struct ktls_span *spans,
+		       int count, struct ktls_cursor *cursor)
+{
+	ktls__enter(c);
+	return ktls__leave(c, sendfile_spans(c, spans, count, cursor));
 }

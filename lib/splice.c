@@ -32,21 +32,27 @@ static int check_pipe(int fd, int wrong)
 	return r < 0 ? r : (r & O_ACCMODE) == wrong ? -EBADF : 0;
 }
 
-ssize_t ktls_splice_in(struct ktls_conn *c, int pipe_fd, size_t len, int flags)
+static ssize_t splice_in(struct ktls_conn *c, int pipe_fd, size_t len, int flags)
 {
 	struct ktls__source src = {
 		.pipe = pipe_fd, .count = 1, .more = (flags & KTLS_MORE) != 0};
 	ssize_t r;
 
 	if (!c || len > SSIZE_MAX || (flags & ~KTLS_MORE))
-		return ktls__return(-EINVAL);
+		return -EINVAL;
 	r = ktls__ready(c, KTLS_TX);
 	if (r == 0)
 		r = check_pipe(pipe_fd, O_WRONLY);
 	/* len is no promise: only bytes that were sent count for the threshold */
 	if (r == 0 && len > 0)
 		r = ktls__transmit(c, &src, len, 0);
-	return ktls__return(r);
+	return r;
+}
+
+ssize_t ktls_splice_in(struct ktls_conn *c, int pipe_fd, size_t len, int flags)
+{
+	ktls__enter(c);
+	return ktls__leave(c, splice_in(c, pipe_fd, len, flags));
 }
 
 /* -EAGAIN, after a look at which side it was. */
@@ -95,10 +101,11 @@ static ssize_t out_kernel(struct ktls_conn *c, int pipe_fd, size_t len)
 	}
 	if (n == -EAGAIN)
 		return not_now(c, pipe_fd);
-	if (n == -EPIPE)
+	/* of the pipe, or of a socket that was reset behind its end */
+	if (n == -EPIPE && (ktls__sys_poll(pipe_fd, POLLOUT, 0) & POLLERR))
 		return ktls__file_failed(c, EPIPE, "splice");
 	if (n < 0 && n != -EINVAL && n != -EOPNOTSUPP && n != -ENOSYS)
-		return ktls__receive_failed(c, (int)-n, "splice");
+		return ktls__fail_rx(c, (int)-n, "splice");
 	/*
 	 * An empty record, or the end; a control record is next; or splice(2)
 	 * does not work here. Reading tells, and puts what comes in c->ahead.
@@ -108,7 +115,7 @@ static ssize_t out_kernel(struct ktls_conn *c, int pipe_fd, size_t len)
 		return out_copy(c, pipe_fd, len);
 	/* a header was broken, which the kernel says once and stops */
 	if (r == -EAGAIN && n == -EINVAL && c->controls == controls)
-		return ktls__receive_failed(c, EINVAL, "splice");
+		return ktls__fail_rx(c, EINVAL, "splice");
 	return r;
 }
 
@@ -142,7 +149,9 @@ static ssize_t move_out(struct ktls_conn *c, int pipe_fd, size_t len)
 				(void)ktls__flush(c);
 			c->wants = 0;
 			c->pipe_wanted = -1;
-			r = step(c, pipe_fd, len - done);
+			r = ktls__ready(c, KTLS_RX);
+			if (r == 0)
+				r = step(c, pipe_fd, len - done);
 		} while (done == 0 && ktls__retry(c, &r));
 		if (r <= 0)
 			break;
@@ -156,12 +165,12 @@ static ssize_t move_out(struct ktls_conn *c, int pipe_fd, size_t len)
 	return done > 0 ? (ssize_t)done : r;
 }
 
-ssize_t ktls_splice_out(struct ktls_conn *c, int pipe_fd, size_t len, int flags)
+static ssize_t splice_out(struct ktls_conn *c, int pipe_fd, size_t len, int flags)
 {
 	ssize_t r;
 
 	if (!c || len > SSIZE_MAX || flags)
-		return ktls__return(-EINVAL);
+		return -EINVAL;
 	r = ktls__ready(c, KTLS_RX);
 	if (r == 0)
 		r = check_pipe(pipe_fd, O_RDONLY);
@@ -169,5 +178,11 @@ ssize_t ktls_splice_out(struct ktls_conn *c, int pipe_fd, size_t len, int flags)
 		r = move_out(c, pipe_fd,
 			     len < c->policy.budget ? len
 						    : (size_t)c->policy.budget);
-	return ktls__return(r);
+	return r;
+}
+
+ssize_t ktls_splice_out(struct ktls_conn *c, int pipe_fd, size_t len, int flags)
+{
+	ktls__enter(c);
+	return ktls__leave(c, splice_out(c, pipe_fd, len, flags));
 }

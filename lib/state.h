@@ -3,6 +3,7 @@
 #ifndef KTLS_STATE_H
 #define KTLS_STATE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,9 +44,26 @@ struct ktls__half {
 
 	uint64_t bytes;
 	uint64_t kernel_bytes;
+	uint64_t rekeys; /* KeyUpdates since the handshake */
+};
+
+/* How far ktls_shutdown() has come. */
+enum ktls__shutdown {
+	KTLS__OPEN = 0,
+	KTLS__NOTIFY, /* close_notify is to be made */
+	KTLS__FLUSH,  /* it is on its way to the socket */
+	KTLS__QUEUE,  /* everything is on its way to TCP */
+	KTLS__FIN,    /* TCP has it all; our side is to be closed */
+	KTLS__DRAIN,  /* the peer's close is awaited */
+	KTLS__DONE
 };
 
 struct ktls_conn {
+	/*
+	 * Held by every public call, except while it waits. Recursive: what
+	 * OpenSSL calls back may ask the connection.
+	 */
+	pthread_mutex_t lock;
 	SSL *ssl;
 	BIO *bio;
 	void (*next_info)(const SSL *, int, int); /* the caller's callback */
@@ -68,13 +86,23 @@ struct ktls_conn {
 	struct ktls__buf feed;	  /* records for OpenSSL, not for the wire */
 	struct ktls__buf control; /* a control record the kernel gave in parts */
 	uint64_t controls;	  /* how often some of one came */
+	uint64_t shown;		  /* rx.kernel_bytes when OpenSSL saw some */
 	uint8_t control_type;	  /* of control, while it is not empty */
 
 	/* TX in the kernel: see account.c */
 	uint64_t handed0;
-	uint64_t seq0;
+	uint64_t seq0;	  /* the first record number of the present key */
+	uint64_t records; /* made under the keys before it */
 	uint64_t plain;
 	size_t open_kernel; /* bytes in the kernel's open record, at most */
+
+	/* see rekey.c */
+	uint64_t rekey_limit; /* records under one key; 0: any number */
+	uint64_t rekey_room;  /* of them, those that are left at least */
+	uint8_t tx_secret[KTLS__SECRET_MAX]; /* of the kernel's key for TX */
+	size_t old_key;	    /* bytes of out that go under the key before */
+	bool rekey;	    /* a KeyUpdate of ours is to be made, */
+	bool rekey_request; /* which asks the peer for one */
 
 	/* see size.c */
 	size_t record_peer;   /* bytes the peer takes in a record, RFC 6066 */
@@ -107,6 +135,7 @@ struct ktls_conn {
 	bool handshaken;
 	bool sealed;	   /* an alert of ours ended TX in user space */
 	bool refused;	   /* KTLS_REQUIRE failed */
+	bool detached;	   /* another process goes on with the socket */
 	bool eof;	   /* the peer closed TCP */
 	bool closed;	   /* the peer sent close_notify */
 	bool delivered;	   /* when the peer was gone, TCP had it all */

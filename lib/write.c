@@ -12,6 +12,7 @@
 
 #include "offload.h"
 #include "open.h"
+#include "rekey.h"
 #include "result.h"
 #include "send.h"
 #include "size.h"
@@ -53,8 +54,10 @@ static ssize_t writable(struct ktls_conn *c)
 /* Before anything is sent: the bytes of earlier calls, and the policy. */
 static ssize_t clear_way(struct ktls_conn *c, uint64_t ahead, bool decide)
 {
-	ssize_t r = c->out.len > 0 ? ktls__flush(c) : 0;
+	ssize_t r;
 
+	ktls__rekey_check(c);
+	r = c->out.len > 0 || c->rekey ? ktls__flush(c) : 0;
 	return r == 0 && decide ? ktls__offload_auto(c, KTLS_TX, ahead) : r;
 }
 
@@ -79,7 +82,10 @@ static ssize_t step(struct ktls_conn *c, struct ktls__source *src, size_t left,
 	ssize_t r;
 
 	do {
-		r = clear_way(c, ahead, c->tx.wanted);
+		/* while this thread waited, another one may have ended it */
+		r = ktls__ready(c, KTLS_TX);
+		if (r == 0)
+			r = clear_way(c, ahead, c->tx.wanted);
 		if (r < 0)
 			return r;
 		r = c->tx.mode == KTLS_MODE_KERNEL
@@ -178,6 +184,7 @@ ssize_t ktls__transmit(struct ktls_conn *c, struct ktls__source *src, size_t n,
 		if (r <= 0)
 			break;
 		c->ramp_sent += (uint64_t)r;
+		ktls__rekey_sent(c, (size_t)r);
 		if ((size_t)r < n - done)
 			ktls__source_skip(src, (size_t)r);
 	}
@@ -214,11 +221,13 @@ ssize_t ktls_write(struct ktls_conn *c, const void *buf, size_t len)
 	/* iovec has no const; nothing writes through it */
 	const struct iovec iov = {(void *)(uintptr_t)buf, len};
 
-	return ktls__return(write_all(c, &iov, 1, 0));
+	ktls__enter(c);
+	return ktls__leave(c, write_all(c, &iov, 1, 0));
 }
 
 ssize_t ktls_writev(struct ktls_conn *c, const struct iovec *iov, int count,
 		    int flags)
 {
-	return ktls__return(write_all(c, iov, count, flags));
+	ktls__enter(c);
+	return ktls__leave(c, write_all(c, iov, count, flags));
 }

@@ -8,7 +8,8 @@
  * encrypt, the same calls do it in user space with the same results, and
  * ktls_get_info() says why. libktls(7) is the place to start reading.
  *
- * Every call that takes a connection must be made by one thread at a time.
+ * Two threads may use a connection, one that receives and one that sends
+ * (libktls(7)); ktls_conn_free() and ktls_close() are for the last one.
  * Calls that return ssize_t or int return -1 and set errno when they fail;
  * on success errno is not touched in any way that callers may rely on.
  */
@@ -81,7 +82,14 @@ enum ktls_reason {
 	KTLS_REASON_COMPRESSION,     /* TLS compression was negotiated */
 	KTLS_REASON_PADDING,	     /* OpenSSL pads our records */
 	KTLS_REASON_OPENSSL,	     /* libcrypto failed to derive the keys */
-	KTLS_REASON_SYSTEM	     /* another errno: see sys_errno */
+	KTLS_REASON_SYSTEM,	     /* another errno: see sys_errno */
+	KTLS_REASON_REKEY	     /* policy: the kernel cannot change keys */
+};
+
+/* What becomes of TLS 1.3 where the kernel cannot change keys. */
+enum ktls_rekey_unsupported {
+	KTLS_REKEY_FAIL = 0, /* a KeyUpdate ends the connection: EKEYEXPIRED */
+	KTLS_REKEY_STAY_IN_USER_SPACE = 1 /* none of it goes to the kernel */
 };
 
 /*
@@ -100,6 +108,9 @@ struct ktls_policy {
 	uint64_t record_ramp; /* bytes in records of one segment; default 0 */
 	uint32_t stall_guard; /* enum ktls_use: AUTO or OFF */
 	uint32_t expect_no_pad; /* enum ktls_use, RX of TLS 1.3 */
+	uint64_t rekey_after; /* records under one key, default 2^24; 0: any */
+	uint32_t rekey_unsupported; /* enum ktls_rekey_unsupported */
+	uint32_t reserved;	    /* 0 */
 };
 
 /* For the flags of a call that sends. */
@@ -143,7 +154,9 @@ struct ktls_dir_info {
 	const char *call;      /* the call that refused, or NULL; static */
 	uint64_t bytes;	       /* application bytes accepted, or delivered */
 	uint64_t kernel_bytes; /* of these, the ones the kernel took care of */
-	uint64_t reserved[4];
+	uint64_t rekeys;       /* KeyUpdates since the handshake */
+	uint64_t key_records;  /* records under the present key */
+	uint64_t reserved[2];
 };
 
 struct ktls_info {
@@ -173,6 +186,12 @@ struct ktls_info {
 
 	uint32_t expect_no_pad_asked; /* enum ktls_use */
 	uint32_t expect_no_pad;	      /* 1: TLS_RX_EXPECT_NO_PAD is set */
+
+	uint64_t unacked; /* wire bytes in TCP that the peer has not acked */
+	uint64_t rekey_after_asked; /* from the policy */
+	uint64_t rekey_after;	    /* in effect: records, 0: any number */
+	uint32_t rekey_unsupported; /* enum ktls_rekey_unsupported */
+	uint32_t reserved2;
 };
 
 /* The last failure of a connection. EAGAIN is not a failure. */
@@ -225,10 +244,13 @@ KTLS_API int ktls_offload(struct ktls_conn *conn, int directions);
 KTLS_API int ktls_set_policy(struct ktls_conn *conn,
 			     const struct ktls_policy *policy);
 
+KTLS_API int ktls_rekey(struct ktls_conn *conn, int request_peer);
+
 KTLS_API int ktls_flush(struct ktls_conn *conn, int timeout_ms);
 KTLS_API int ktls_shutdown_write(struct ktls_conn *conn, int timeout_ms);
 KTLS_API int ktls_shutdown(struct ktls_conn *conn, int timeout_ms);
 KTLS_API int ktls_close(struct ktls_conn *conn, int timeout_ms);
+KTLS_API int ktls_detach(struct ktls_conn *conn);
 
 KTLS_API int ktls_get_info(const struct ktls_conn *conn, struct ktls_info *info);
 KTLS_API int ktls_get_error(const struct ktls_conn *conn,

@@ -48,11 +48,11 @@ int main(void)
 	bad += check(BEGINS_WITH_SIZE(struct ktls_policy), "ktls_policy.size");
 	bad += check(BEGINS_WITH_SIZE(struct ktls_info), "ktls_info.size");
 	bad += check(BEGINS_WITH_SIZE(struct ktls_error), "ktls_error.size");
-	bad += check(ENDS_WITH(struct ktls_policy, expect_no_pad),
+	bad += check(ENDS_WITH(struct ktls_policy, reserved),
 		     "ktls_policy");
 	bad += check(ENDS_WITH(struct ktls_dir_info, reserved),
 		     "ktls_dir_info");
-	bad += check(ENDS_WITH(struct ktls_info, expect_no_pad), "ktls_info");
+	bad += check(ENDS_WITH(struct ktls_info, reserved2), "ktls_info");
 	bad += check(ENDS_WITH(struct ktls_error, text), "ktls_error");
 
 	snprintf(version, sizeof(version), "%d.%d.%d", KTLS_VERSION_MAJOR,

@@ -337,6 +337,29 @@ static void failing_calls_end_the_handshake_or_delay_it(void **state)
 	}
 }
 
+/* The kernel tells a broken header once, to whoever comes: a sender as well. */
+static void broken_header_met_by_sending_is_eproto(void **state)
+{
+	static const int errors[] = {EMSGSIZE, EINVAL};
+	const struct row *row = *state;
+
+	if (row->tx != KTLS_REQUIRE || row->rx != KTLS_REQUIRE)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		struct pair p;
+		char buf[10];
+
+		start(&p, row);
+		fake_socket(p.fd)->so_error = errors[i];
+		assert_errno(ktls_write(p.conn, buf, 10), EPROTO);
+		assert_int_equal(pair_error(&p).sys_errno, errors[i]);
+		assert_int_equal(pair_error(&p).alert_sent, i == 0 ? 22 : 50);
+		assert_errno(ktls_read(p.conn, buf, 10), EPROTO);
+		assert_errno(ktls_write(p.conn, buf, 10), EPROTO);
+		pair_free(&p);
+	}
+}
+
 int main(void)
 {
 	static struct ktest_table t;
@@ -354,6 +377,7 @@ int main(void)
 		ADD(epipe_leaves_what_was_received);
 		ADD(record_with_a_bad_header_is_eproto);
 		ADD(progress_beats_error);
+		ADD(broken_header_met_by_sending_is_eproto);
 	}
 #undef ADD
 #define ADD(f) ktest_add(&t, f, NULL, #f)

@@ -173,21 +173,13 @@ static void control_records_are_digested(void **state)
 		drain_run(&d, 10000, 50000);
 	}
 	fake_heal();
-	if (mode_user(m)) {
+	for (int i = 0; i < 3; i++) {
 		assert_int_equal(
 			SSL_key_update(p.peer, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
 		drain_run(&d, 10000, 50000);
-		fake_on_poll(pair_peer, &p);
-		pair_finish(&p);
-		return;
 	}
-	/* the kernel has the old key for ever */
 	fake_on_poll(pair_peer, &p);
-	assert_int_equal(SSL_key_update(p.peer, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
-	p.peer_todo = 100;
-	pair_peer(&p);
-	assert_errno(ktls_splice_out(p.conn, d.fd[1], 100, 0), EKEYEXPIRED);
-	pair_free(&p);
+	pair_finish(&p);
 }
 
 /* OpenSSL sends none: they are made with the kernel's own key. */

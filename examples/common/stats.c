@@ -38,9 +38,12 @@ static void print_direction(FILE *out, const char *name,
 	print_string(out, reason);
 	fprintf(out, ",\"call\":");
 	print_string(out, dir->call);
-	fprintf(out, ",\"errno\":%d,\"bytes\":%llu,\"kernel_bytes\":%llu}",
+	fprintf(out,
+		",\"errno\":%d,\"bytes\":%llu,\"kernel_bytes\":%llu,"
+		"\"rekeys\":%llu}",
 		(int)dir->sys_errno, (unsigned long long)dir->bytes,
-		(unsigned long long)dir->kernel_bytes);
+		(unsigned long long)dir->kernel_bytes,
+		(unsigned long long)dir->rekeys);
 }
 
 static const char *version_name(uint32_t version)

@@ -44,6 +44,10 @@ static const char usage[] =
 	"where\n"
 	"  --rx auto|off|require   it pays, never the kernel, only the kernel\n"
 	"  --offload-after N    bytes on a connection before auto goes there\n"
+	"  --rekey-after N      records under one key of TLS 1.3\n"
+	"  --rekey-unsupported fail|user   TLS 1.3 on kernels that cannot\n"
+	"                       change keys: in the kernel all the same, or "
+	"not\n"
 	"  --sndbuf N           SO_SNDBUF of the connections, in bytes\n"
 	"  --workers N          processes, default 1\n"
 	"  --stats              print a line of JSON for each closed "
@@ -56,6 +60,16 @@ static const char usage[] =
 	"SIGTERM or SIGINT: finish the responses that were started, then "
 	"exit.\n";
 
+static uint32_t parse_rekey(const char *word)
+{
+	if (strcmp(word, "fail") == 0)
+		return KTLS_REKEY_FAIL;
+	if (strcmp(word, "user") == 0)
+		return KTLS_REKEY_STAY_IN_USER_SPACE;
+	warn("--rekey-unsupported: \"%s\" is neither fail nor user", word);
+	exit(2);
+}
+
 static void parse_options(struct config *config, int argc, char **argv)
 {
 	static const struct option longopts[] = {
@@ -66,6 +80,8 @@ static void parse_options(struct config *config, int argc, char **argv)
 		{"tx", required_argument, NULL, 't'},
 		{"rx", required_argument, NULL, 'x'},
 		{"offload-after", required_argument, NULL, 'o'},
+		{"rekey-after", required_argument, NULL, 'R'},
+		{"rekey-unsupported", required_argument, NULL, 'U'},
 		{"sndbuf", required_argument, NULL, 'b'},
 		{"workers", required_argument, NULL, 'w'},
 		{"stats", no_argument, NULL, 's'},
@@ -102,6 +118,13 @@ static void parse_options(struct config *config, int argc, char **argv)
 		case 'o':
 			parse_number("--offload-after", optarg, 0, UINT64_MAX,
 				     &policy->offload_after);
+			break;
+		case 'R':
+			parse_number("--rekey-after", optarg, 0, UINT64_MAX,
+				     &policy->rekey_after);
+			break;
+		case 'U':
+			policy->rekey_unsupported = parse_rekey(optarg);
 			break;
 		case 'b':
 			parse_number("--sndbuf", optarg, 1, INT_MAX, &number);

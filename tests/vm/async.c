@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ktls-vm-close: makes the kernel's AES-GCM asynchronous, as hardware would:
- * pcrypt gives the work to other threads. Needs root and two modules.
+ * Makes the kernel's AES-GCM asynchronous, as hardware would: pcrypt gives the
+ * work to other threads, cryptd to a work queue. Needs root and two modules.
  */
-#include "close.h"
+#include "vmtest.h"
 
+#include <errno.h>
 #include <linux/cryptouser.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,34 +17,42 @@
 
 enum {
 	TYPE_AEAD = 3, /* include/linux/crypto.h: CRYPTO_ALG_TYPE_AEAD */
-	TYPE_MASK = 0xf
+	TYPE_MASK = 0xf,
+	PRIORITY = 10000 /* above every driver's */
 };
 
-/* The driver that gcm(aes) is at present, the one of the highest priority. */
-static bool find_driver(char *driver, size_t size)
+/* The driver that vt_async_start() made, or "". */
+static char made[128];
+
+bool vt_async_driver(struct vt_driver *d)
 {
 	FILE *f = fopen("/proc/crypto", "re");
-	char line[256], key[32], value[128], this_driver[128] = "";
-	bool gcm = false;
-	int best = -1;
+	char line[256], key[32], value[128];
+	struct vt_driver at = {.users = 0};
+	bool gcm = false, best = false;
+	int most = -1;
 
 	if (!f)
 		return false;
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "%31s : %127s", key, value) != 2)
 			continue;
-		if (strcmp(key, "name") == 0)
+		if (strcmp(key, "name") == 0) {
 			gcm = strcmp(value, "gcm(aes)") == 0;
-		else if (strcmp(key, "driver") == 0)
-			memcpy(this_driver, value, sizeof(this_driver));
-		else if (gcm && strcmp(key, "priority") == 0 &&
-			 atoi(value) > best) {
-			best = atoi(value);
-			snprintf(driver, size, "%s", this_driver);
+			best = false;
+		} else if (strcmp(key, "driver") == 0) {
+			memcpy(at.name, value, sizeof(at.name));
+		} else if (gcm && strcmp(key, "priority") == 0 &&
+			   atoi(value) > most) {
+			most = atoi(value);
+			*d = at;
+			best = true;
+		} else if (best && strcmp(key, "refcnt") == 0) {
+			d->users = atoi(value);
 		}
 	}
 	fclose(f);
-	return best >= 0;
+	return most >= 0;
 }
 
 /* One message to the kernel's crypto API; 0 or errno */
@@ -51,28 +61,34 @@ static int tell(int what, const char *driver)
 	struct {
 		struct nlmsghdr h;
 		struct crypto_user_alg alg;
+		struct rtattr a;
+		uint32_t priority;
 	} q;
 	union {
 		struct nlmsghdr h;
 		char buf[4096];
 	} answer;
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_CRYPTO);
-	int e = -1;
+	int e = EPROTONOSUPPORT;
 
 	if (fd < 0)
-		return -1;
+		return errno;
 	memset(&q, 0, sizeof(q));
-	q.h.nlmsg_len = sizeof(q);
+	q.h.nlmsg_len = offsetof(typeof(q), a);
 	q.h.nlmsg_type = (uint16_t)what;
 	q.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
 	if (what == CRYPTO_MSG_NEWALG) {
 		q.h.nlmsg_flags |= NLM_F_CREATE;
+		q.h.nlmsg_len = sizeof(q);
 		q.alg.cru_type = TYPE_AEAD;
 		q.alg.cru_mask = TYPE_MASK;
+		q.a.rta_type = CRYPTOCFGA_PRIORITY_VAL;
+		q.a.rta_len = RTA_LENGTH(sizeof(q.priority));
+		q.priority = PRIORITY;
 	}
 	snprintf(q.alg.cru_driver_name, sizeof(q.alg.cru_driver_name), "%s",
 		 driver);
-	if (send(fd, &q, sizeof(q), 0) > 0 &&
+	if (send(fd, &q, q.h.nlmsg_len, 0) > 0 &&
 	    recv(fd, &answer, sizeof(answer), 0) > 0 &&
 	    answer.h.nlmsg_type == NLMSG_ERROR)
 		e = -((struct nlmsgerr *)NLMSG_DATA(&answer.h))->error;
@@ -80,31 +96,47 @@ static int tell(int what, const char *driver)
 	return e;
 }
 
-bool vt_async_start(void)
+int vt_async_start(const char *with)
 {
-	char driver[64], name[80];
+	/* cryptd takes only what is not asynchronous by name already */
+	static const char generic[] =
+		"gcm_base(ctr(aes-generic),ghash-generic)";
+	struct vt_driver d;
+	char name[sizeof(d.name) + 16];
+	int e;
 
-	if (getuid() != 0 || !find_driver(driver, sizeof(driver)))
-		return false;
-	if (strncmp(driver, "pcrypt(", 7) == 0)
-		return true;
-	snprintf(name, sizeof(name), "pcrypt(%s)", driver);
-	if (tell(CRYPTO_MSG_NEWALG, name) != 0)
-		return false;
-	return find_driver(driver, sizeof(driver)) &&
-	       strncmp(driver, "pcrypt(", 7) == 0;
+	if (getuid() != 0)
+		return EPERM;
+	if (!vt_async_driver(&d))
+		return ENOENT;
+	if (strncmp(d.name, "pcrypt(", 7) == 0 ||
+	    strncmp(d.name, "cryptd(", 7) == 0)
+		return 0;
+	snprintf(name, sizeof(name), "%s(%s)", with,
+		 strcmp(with, "cryptd") == 0 ? generic : d.name);
+	if (strlen(name) >= sizeof(made))
+		return ENAMETOOLONG;
+	e = tell(CRYPTO_MSG_NEWALG, name);
+	if (e)
+		return e;
+	memcpy(made, name, strlen(name) + 1);
+	return vt_async_driver(&d) && strcmp(d.name, made) == 0 ? 0 : ENOTSUP;
 }
 
 bool vt_async_stop(void)
 {
-	char driver[64];
+	struct vt_driver d;
 
+	/* somebody else's stays */
+	if (!made[0])
+		return true;
 	for (int i = 0; i < 100; i++) {
-		if (find_driver(driver, sizeof(driver)) &&
-		    strncmp(driver, "pcrypt(", 7) != 0)
+		if (vt_async_driver(&d) && strcmp(d.name, made) != 0) {
+			made[0] = '\0';
 			return true;
+		}
 		/* the last socket may still be on its way out */
-		if (tell(CRYPTO_MSG_DELALG, driver) != 0)
+		if (tell(CRYPTO_MSG_DELALG, made) != 0)
 			vt_sleep_ms(20);
 	}
 	return false;

@@ -314,7 +314,7 @@ int main(int argc, char **argv)
 	repeat(tls13, KTLS_REQUIRE, times);
 	nobody_reads_at_all(KTLS_REQUIRE);
 	other_calls(KTLS_REQUIRE);
-	if (vt_async_start()) {
+	if (vt_async_start("pcrypt") == 0) {
 		vt_note("with asynchronous crypto:");
 		vt_close_raw(false);
 		repeat(tls12, KTLS_REQUIRE, times);

@@ -17,12 +17,7 @@ struct vt_shape {
 
 extern const struct vt_shape vt_shapes[VT_SHAPES];
 
-void vt_sleep_ms(int ms);
 /* That the kernel alone loses bytes in at least one of the shapes. */
 void vt_close_raw(bool must);
-
-/* Asynchronous crypto from here on, or no more; false: it cannot be had. */
-bool vt_async_start(void);
-bool vt_async_stop(void);
 
 #endif

@@ -95,17 +95,33 @@ static void tls12(struct vt_forge *f, const SSL *ssl)
 	f->seq = 1; /* after Finished */
 }
 
+static void tls13_keys(struct vt_forge *f)
+{
+	expand(f->secret, "key", f->key, KEY);
+	expand(f->secret, "iv", f->iv, IV);
+	f->seq = 0;
+}
+
 void vt_forge_init(struct vt_forge *f, SSL *ssl, int fd)
 {
 	memset(f, 0, sizeof(*f));
 	f->fd = fd;
 	f->version = SSL_version(ssl);
 	if (f->version == TLS1_3_VERSION) {
-		expand(secrets[SSL_is_server(ssl)], "key", f->key, KEY);
-		expand(secrets[SSL_is_server(ssl)], "iv", f->iv, IV);
+		memcpy(f->secret, secrets[SSL_is_server(ssl)], SECRET);
+		tls13_keys(f);
 	} else {
 		tls12(f, ssl);
 	}
+}
+
+void vt_forge_rekey(struct vt_forge *f)
+{
+	uint8_t next[SECRET];
+
+	expand(f->secret, "traffic upd", next, SECRET);
+	memcpy(f->secret, next, SECRET);
+	tls13_keys(f);
 }
 
 void vt_forge_send(struct vt_forge *f, uint8_t type, const void *p, size_t n,

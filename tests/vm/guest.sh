@@ -73,3 +73,22 @@ ktls_add() {
         ktls_add_closure "$tree" /nonexistent "$from"
     fi
 }
+
+# ktls_add_command TREE COMMAND [ARG...]: what the guest runs, with the variables of the array env.
+ktls_add_command() {
+    local file=$1/ktls/command item
+    shift
+    {
+        printf '#!/bin/bash\n'
+        # shellcheck disable=SC2154 # of the caller
+        for item in "${env[@]}"; do printf 'export %s=%q\n' "${item%%=*}" "${item#*=}"; done
+        printf 'exec --'
+        printf ' %q' "$@"
+        printf '\n'
+    } >"$file"
+    chmod 755 "$file"
+}
+
+# What the kernel must not have said, whatever the command said.
+# shellcheck disable=SC2034 # for the scripts which source this
+ktls_bad='BUG:|WARNING: |Oops|Kernel panic|kernel BUG at|rcu: INFO:|INFO: (task|rcu)|KASAN|UBSAN|general protection fault'

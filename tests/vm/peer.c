@@ -8,11 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/sockios.h>
+
 #include <openssl/err.h>
+
+enum {
+	ROOMY = 65536, /* bytes that may wait while keys are changed */
+	ROOM_MS = 2
+};
 
 void vt_peer_init(struct vt_peer *p, SSL_CTX *ctx, int fd, bool server)
 {
@@ -135,6 +143,37 @@ static bool step_write(struct vt_peer *p, int *events)
 	return true;
 }
 
+/*
+ * OpenSSL 3.0 fails ("bad length") when two KeyUpdates come while a record of
+ * its own is half written: so none is begun without room for it.
+ */
+static bool roomy(const struct vt_peer *p)
+{
+	int queued = 0;
+
+	return !p->rekey_each ||
+	       (ioctl(p->fd, SIOCOUTQ, &queued) == 0 && queued < ROOMY);
+}
+
+/*
+ * Asks for an answer every other time. Many without data in between would be
+ * a flood: so they go by what is sent, where something is, one at a time.
+ */
+static void change_key(struct vt_peer *p)
+{
+	const size_t moved = p->out.total ? p->out.pos : p->in.count;
+
+	if (!p->rekey_each || moved < p->rekey_at || !reading(p))
+		return;
+	ERR_clear_error();
+	if (SSL_key_update(p->ssl, p->rekeys & 1 ? SSL_KEY_UPDATE_NOT_REQUESTED
+						 : SSL_KEY_UPDATE_REQUESTED) != 1)
+		return;
+	p->rekeys++;
+	p->rekey_at = moved + p->rekey_each;
+	(void)SSL_do_handshake(p->ssl);
+}
+
 static void send_close_notify(struct vt_peer *p)
 {
 	int r, events;
@@ -156,18 +195,31 @@ static void talk(struct vt_peer *p)
 	while (reading(p) || sending(p)) {
 		bool moved = false;
 		int events = 0;
+		bool room;
 
 		/* the other end has gone: what is unsent will never be read */
 		if (p->close_notify && !p->half_closes)
 			break;
+		if (p->hold && p->in.count >= p->hold_at) {
+			(void)vt_poll(p->hold, POLLIN);
+			p->hold = 0;
+		}
 		if (reading(p))
 			moved |= step_read(p, buf, &events);
-		if (sending(p))
+		room = roomy(p);
+		if (sending(p) && room)
 			moved |= step_write(p, &events);
+		change_key(p);
 		if (p->closes_first && !closed && !sending(p) &&
 		    p->in.count >= p->in_total) {
 			send_close_notify(p);
 			closed = true;
+		}
+		if (!moved && !room) {
+			struct pollfd wait = {.fd = p->fd, .events = POLLIN};
+
+			(void)poll(&wait, 1, ROOM_MS);
+			continue;
 		}
 		if (!moved && !vt_poll(p->fd, events)) {
 			fail(p, "peer stalled", ETIMEDOUT);

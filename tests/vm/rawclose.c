@@ -2,9 +2,7 @@
 /* ktls-vm-close: what close(2) does to a kernel TLS socket without libktls. */
 #include "close.h"
 
-#include <errno.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 /*
@@ -15,15 +13,6 @@ const struct vt_shape vt_shapes[VT_SHAPES] = {
 	{4608, 16384},	 {65536, 100000}, {0, 16384},
 	{16384, 100000}, {131072, 70000}, {16384, 5000},
 };
-
-void vt_sleep_ms(int ms)
-{
-	struct timespec t = {.tv_sec = ms / 1000,
-			     .tv_nsec = ms % 1000 * 1000000L};
-
-	while (nanosleep(&t, &t) < 0 && errno == EINTR)
-		;
-}
 
 /* Plaintext that comes out of a raw kernel TLS socket up to its end. */
 static void *read_raw(void *arg)

@@ -197,6 +197,15 @@ int64_t vt_now(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+void vt_sleep_ms(int ms)
+{
+	struct timespec t = {.tv_sec = ms / 1000,
+			     .tv_nsec = ms % 1000 * 1000000L};
+
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		;
+}
+
 bool vt_poll(int fd, int events)
 {
 	const int64_t end = vt_now() + VT_WAIT;
@@ -221,6 +230,7 @@ const char *vt_reason(uint32_t reason)
 		"VERSION",  "CIPHER",	 "CIPHER_KERNEL",
 		"KEYS",	    "KEY_CHECK", "COMPRESSION",
 		"PADDING",  "OPENSSL",	 "SYSTEM",
+		"REKEY",
 	};
 
 	return reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";

@@ -3,15 +3,8 @@
 #include "stall.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -68,77 +61,6 @@ void st_readers(void)
 	}
 }
 
-static bool shell(const char *command)
-{
-	const int status = system(command);
-
-	if (status != 0)
-		printf("status 0x%x: %s\n", (unsigned int)status, command);
-	return status == 0;
-}
-
-/* Two namespaces of our own, the thread's and "ktls-stall"; errno or 0. */
-static int make_network(void)
-{
-	static const char *const commands[] = {
-		"ip link set lo up",
-		"ip netns add ktls-stall",
-		"ip link add ka type veth peer name kb netns ktls-stall",
-		"ip addr add 192.0.2.1/24 dev ka",
-		"ip link set ka up",
-		"ip -n ktls-stall addr add 192.0.2.2/24 dev kb",
-		"ip -n ktls-stall link set kb up",
-	};
-
-	if (unshare(CLONE_NEWNET) < 0)
-		return errno;
-	for (size_t i = 0; i < N(commands); i++)
-		if (!shell(commands[i]))
-			return ENODEV;
-	return 0;
-}
-
-/* A socket of the other namespace */
-static int far_socket(void)
-{
-	const int here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	const int there = open("/run/netns/ktls-stall", O_RDONLY | O_CLOEXEC);
-	int fd;
-
-	MUST(here >= 0 && there >= 0);
-	MUST(setns(there, CLONE_NEWNET) == 0);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	MUST(fd >= 0);
-	MUST(setns(here, CLONE_NEWNET) == 0);
-	close(here);
-	close(there);
-	return fd;
-}
-
-static void far_pair(const struct st_scenario *s, int fd[2])
-{
-	struct sockaddr_in a = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(0xc0000202), /* 192.0.2.2 */
-	};
-	socklen_t len = sizeof(a);
-	const int l = far_socket();
-
-	fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	MUST(fd[0] >= 0);
-	vt_set_sndbuf(fd[0], s->sndbuf);
-	if (s->lowat)
-		MUST(setsockopt(fd[0], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &s->lowat,
-				sizeof(s->lowat)) == 0);
-	MUST(bind(l, (struct sockaddr *)&a, sizeof(a)) == 0);
-	MUST(listen(l, 1) == 0);
-	MUST(getsockname(l, (struct sockaddr *)&a, &len) == 0);
-	MUST(connect(fd[0], (struct sockaddr *)&a, sizeof(a)) == 0);
-	fd[1] = accept4(l, NULL, NULL, SOCK_CLOEXEC);
-	MUST(fd[1] >= 0);
-	close(l);
-}
-
 /* How long it may wait is for TCP's timers to say: only that all arrives. */
 static void over(const char *network, const struct st_scenario *proto)
 {
@@ -148,7 +70,7 @@ static void over(const char *network, const struct st_scenario *proto)
 
 	vt_case("%s: lowat %d, sndbuf %d, %s %s", network, s.lowat, s.sndbuf,
 		s.blocking ? "blocking" : "non-blocking", st_how_str(s.how));
-	far_pair(&s, fd);
+	vt_far_pair(fd, s.sndbuf, s.lowat);
 	s.fd = fd;
 	st_send_lib(&s, &r);
 	CHECK(r.ok && r.sent == s.most, "%zu bytes of %zu", r.sent, s.most);
@@ -174,7 +96,7 @@ void st_networks(void)
 		{.lowat = 16384},
 		{.sndbuf = 4096},
 	};
-	const int e = make_network();
+	const int e = vt_far_make();
 
 	if (e) {
 		vt_skip("networks that lose: %s", strerror(e));
@@ -188,11 +110,11 @@ void st_networks(void)
 			 networks[i / 3].netem);
 		snprintf(command, sizeof(command),
 			 "ip link set ka mtu %d && "
-			 "ip -n ktls-stall link set kb mtu %d && "
+			 "ip -n ktls-far link set kb mtu %d && "
 			 "tc qdisc replace dev ka root netem %s",
 			 networks[i / 3].mtu, networks[i / 3].mtu,
 			 networks[i / 3].netem);
-		if (i % 3 == 0 && !shell(command)) {
+		if (i % 3 == 0 && !vt_shell(command)) {
 			vt_skip("networks that lose: no netem");
 			return;
 		}

@@ -126,6 +126,19 @@ int vt_kernel_errno(const struct vt_suite *s, int direction)
 	return e;
 }
 
+int vt_rekey_errno(void)
+{
+	const struct vt_suite *s = &vt_suites[6];
+	int fd[2], e;
+
+	vt_tcp_pair(fd);
+	MUST(vt_raw_install(fd[0], s, KTLS_TX) == 0);
+	e = vt_raw_install(fd[0], s, KTLS_TX);
+	close(fd[0]);
+	close(fd[1]);
+	return e;
+}
+
 /* A key and a certificate that signs itself, made once. */
 static EVP_PKEY *key;
 static X509 *cert;

@@ -60,6 +60,7 @@ void vt_stat_check(const struct vt_stat *before, int tx, int rx,
 		   bool decrypt_errors);
 
 int64_t vt_now(void);
+void vt_sleep_ms(int ms);
 /* Waits for events, VT_WAIT at most; false: nothing came. */
 bool vt_poll(int fd, int events);
 const char *vt_reason(uint32_t reason);
@@ -91,6 +92,8 @@ int vt_kernel_errno(const struct vt_suite *s, int direction);
  * Returns errno or 0.
  */
 int vt_raw_install(int fd, const struct vt_suite *s, int direction);
+/* errno of a second setsockopt(TLS_TX) on one socket, or 0 */
+int vt_rekey_errno(void);
 
 /*
  * A context for this suite alone, with a certificate and trust in it;
@@ -105,6 +108,21 @@ void vt_tcp_pair_small(int fd[2], int mss, int rcvbuf);
 void vt_set_nonblocking(int fd, bool on);
 void vt_set_sndbuf(int fd, int bytes);
 void vt_set_rcvbuf(int fd, int bytes);
+
+/* far.c: a network of its own for the tests, as root */
+
+/* Runs it with sh; a failure is printed. */
+bool vt_shell(const char *command);
+/*
+ * Moves the calling thread to a namespace with the device ka, which leads to
+ * kb in another one, "ktls-far"; errno or 0.
+ */
+int vt_far_make(void);
+/*
+ * A connection from this namespace, [0], to that one, [1]; SO_SNDBUF and
+ * TCP_NOTSENT_LOWAT of the first, 0: left alone.
+ */
+void vt_far_pair(int fd[2], int sndbuf, int lowat);
 
 /* stream.c: what is sent, and its digest */
 
@@ -152,7 +170,12 @@ struct vt_peer {
 	bool only_handshake; /* then ends, and closes nothing */
 	int start_ms;	     /* begins to read so much later */
 	int pause_us;	     /* sleeps so long after each read */
+	int hold;	     /* stops until this fd is readable; 0: no */
+	size_t hold_at;	     /* bytes after which it does */
 	size_t read_size;    /* 0: a record */
+	size_t rekey_each;   /* bytes between its KeyUpdates; 0: none */
+	unsigned int rekeys; /* so many */
+	size_t rekey_at;     /* the byte of the next one */
 
 	struct vt_sink in;
 	bool handshaken;
@@ -240,6 +263,34 @@ void vt_duo_drop(struct vt_duo *d);
  */
 void vt_probed(void);
 
+/* failed.c: connections that fail */
+
+/* n bytes that the peer sends, as they would be on the wire. */
+size_t vt_duo_catch(struct vt_duo *d, const void *p, size_t n, uint8_t *to,
+		    size_t max);
+void vt_duo_error(const struct vt_duo *d, struct ktls_error *error);
+/* After a fatal failure every call repeats it, and close just closes. */
+void vt_duo_dead(struct vt_duo *d, int code);
+/* The alert that the peer finds; -1: none. */
+int vt_duo_peer_alert(struct vt_duo *d);
+
+/* async.c: what the kernel's AES-GCM is */
+
+struct vt_driver {
+	char name[128];
+	int users; /* references; each key that is in the kernel has one */
+};
+
+/* What gcm(aes) is at present, the driver of the highest priority. */
+bool vt_async_driver(struct vt_driver *d);
+/*
+ * Asynchronous crypto from here on, by "pcrypt" or "cryptd": 0 or errno. One
+ * that is at work already stays.
+ */
+int vt_async_start(const char *with);
+/* Undoes it; false: it stays. */
+bool vt_async_stop(void);
+
 /* wire.c: the records as the other end gets them */
 
 enum { VT_WIRE_MAX = 65536 };
@@ -263,6 +314,7 @@ size_t vt_wire_least(size_t n, size_t size);
 struct vt_forge {
 	int fd;
 	int version;
+	uint8_t secret[32]; /* TLS 1.3 */
 	uint8_t key[16];
 	uint8_t iv[12];
 	uint64_t seq;
@@ -272,6 +324,8 @@ struct vt_forge {
 void vt_forge_ctx(SSL_CTX *ctx);
 /* After it, and before that end has sent any data. */
 void vt_forge_init(struct vt_forge *f, SSL *ssl, int fd);
+/* TLS 1.3: the keys behind a KeyUpdate. */
+void vt_forge_rekey(struct vt_forge *f);
 void vt_forge_send(struct vt_forge *f, uint8_t type, const void *p, size_t n,
 		   size_t padding);
 
@@ -298,7 +352,14 @@ struct vt_line {
 	bool cut;	     /* ends without close_notify */
 };
 
-enum vt_method { VT_WRITE, VT_WRITEV, VT_FILE, VT_SPANS, VT_SPLICE, VT_METHODS };
+enum vt_method {
+	VT_WRITE,
+	VT_WRITEV,
+	VT_FILE,
+	VT_SPANS,
+	VT_SPLICE,
+	VT_METHODS
+};
 
 const char *vt_kind_name(const struct vt_kind *k);
 /* Then change fields of e and p, and start; pair: made by vt_tcp_pair(). */

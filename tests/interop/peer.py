@@ -7,6 +7,7 @@ peer.py serve ROOT CERT KEY VERSION
 peer.py plain ROOT                     serves without TLS; what is PUT is answered with its digest
 peer.py ranges PORT CA VERSION FILE    asks for ranges of what is the file on the server, too
 peer.py shrink PORT CA VERSION FILE    has the file become shorter on its way; it is on the server, too
+peer.py bodies                         writes the bodies of the responses that it reads, slowly at first
 peer.py parts FILE HEAD BODY RANGES    compares a response with several ranges of the file
 """
 import functools
@@ -18,6 +19,7 @@ import re
 import socket
 import ssl
 import sys
+import time
 
 VERSIONS = {'1.2': ssl.TLSVersion.TLSv1_2, '1.3': ssl.TLSVersion.TLSv1_3}
 
@@ -115,6 +117,18 @@ def check_parts(content_type, body, data, ranges):
     return boundary
 
 
+def bodies():
+    """Responses one after the other, each with its Content-Length."""
+    data = sys.stdin.buffer.read(200000)
+    time.sleep(3)
+    data += sys.stdin.buffer.read()
+    while data:
+        head, data = data.split(b'\r\n\r\n', 1)
+        length = int(re.search(rb'(?im)^content-length: (\d+)', head).group(1))
+        sys.stdout.buffer.write(data[:length])
+        data = data[length:]
+
+
 def read(name):
     with open(name, 'rb') as f:
         return f.read()
@@ -191,4 +205,5 @@ def ranges(port, ca, version, name):
     print(len(cases), 'requests')
 
 
-{'get': get, 'serve': serve, 'plain': plain, 'ranges': ranges, 'shrink': shrink, 'parts': parts}[sys.argv[1]](*sys.argv[2:])
+{'get': get, 'serve': serve, 'plain': plain, 'ranges': ranges, 'shrink': shrink, 'parts': parts,
+ 'bodies': bodies}[sys.argv[1]](*sys.argv[2:])

@@ -283,6 +283,8 @@ def test_stop_waits():
                 socket.create_connection(('127.0.0.1', p.port)).close()
             except ConnectionRefusedError:
                 break
+            except ConnectionResetError:
+                pass  # it was in the queue of the socket that closed
             time.sleep(0.05)
 
         def backend():

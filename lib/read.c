@@ -210,11 +210,13 @@ static ssize_t read_all(struct ktls_conn *c, const struct iovec *iov, int count,
 	if (n < 0)
 		return n;
 	do {
-		if (c && c->out.len > 0 && !c->tx_dead && !c->dead)
-			(void)ktls__flush(c);
 		r = ktls__ready(c, KTLS_RX);
 		if (r < 0 || n == 0)
 			return r;
+		if (c->out.len > 0 && !c->tx_dead)
+			(void)ktls__flush(c);
+		if (c->dead)
+			return -c->dead;
 		c->wants = 0;
 		r = peek ? ktls__receive_ahead(c) : ktls__receive(c, iov, count);
 	} while (r == -EAGAIN && ktls__retry(c, &r));

@@ -145,13 +145,14 @@ static ssize_t move_out(struct ktls_conn *c, int pipe_fd, size_t len)
 	ktls__sys_sigpipe_block(&sigpipe);
 	do {
 		do {
+			r = ktls__ready(c, KTLS_RX);
+			if (r < 0)
+				break;
 			if (c->out.len > 0 && !c->tx_dead)
 				(void)ktls__flush(c);
 			c->wants = 0;
 			c->pipe_wanted = -1;
-			r = ktls__ready(c, KTLS_RX);
-			if (r == 0)
-				r = step(c, pipe_fd, len - done);
+			r = c->dead ? -c->dead : step(c, pipe_fd, len - done);
 		} while (done == 0 && ktls__retry(c, &r));
 		if (r <= 0)
 			break;

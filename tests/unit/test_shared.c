@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 
+#include "state.h"
+
 /* Another process goes on: the socket is left alone, and nothing is said. */
 static void detached_one_leaves_the_socket(void **state)
 {
@@ -49,6 +51,36 @@ static void detached_one_leaves_the_socket(void **state)
 		assert_true(fake_socket_any(p.fd)->fl & O_NONBLOCK);
 		pair_free(&p);
 	}
+}
+
+/* The other process has a copy of the half record as well, and sends it. */
+static void detached_one_keeps_what_waits_to_itself(void **state)
+{
+	static uint8_t buf[20000];
+	const struct pair_options o = {
+		.tx = KTLS_OFF, .rx = KTLS_OFF, .server = true};
+	int pipe[2];
+	size_t sent;
+	struct pair p;
+
+	(void)state;
+	fake_reset();
+	pair_start(&p, &o);
+	p.peer_deaf = true;
+	fake_socket(p.peer_fd)->capacity = 10000;
+	assert_true(ktls_write(p.conn, buf, sizeof(buf)) > 0);
+	assert_true(p.conn->out.len > 0);
+	sent = fake_socket(p.fd)->wire.len;
+	fake_pipe(pipe, 16);
+	assert_int_equal(ktls_detach(p.conn), 0);
+	fake_socket(p.peer_fd)->capacity = 100000;
+	assert_errno(ktls_read(p.conn, buf, 10), ENOTCONN);
+	assert_errno(ktls_splice_out(p.conn, pipe[1], 10, 0), ENOTCONN);
+	assert_errno(ktls_write(p.conn, buf, 10), ENOTCONN);
+	assert_int_equal(ktls_close(p.conn, 1000), 0);
+	p.conn = NULL;
+	assert_int_equal(fake_socket_any(p.fd)->wire.len, sent);
+	pair_free(&p);
 }
 
 static void detached_one_does_not_shake_hands(void **state)
@@ -110,6 +142,7 @@ int main(void)
 
 #define ADD(f) ktest_add(&t, f, NULL, #f)
 	ADD(detached_one_leaves_the_socket);
+	ADD(detached_one_keeps_what_waits_to_itself);
 	ADD(detached_one_does_not_shake_hands);
 	ADD(handshake_of_two_threads_is_one);
 	r = ktest_run_table("shared", &t);

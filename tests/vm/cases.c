@@ -27,18 +27,6 @@ static struct ktls_policy both_required(void)
 	return vt_policy(KTLS_REQUIRE, KTLS_REQUIRE);
 }
 
-static SSL_SESSION *session;
-static int sessions;
-
-static int new_session(SSL *ssl, SSL_SESSION *s)
-{
-	(void)ssl;
-	SSL_SESSION_free(session);
-	session = s;
-	sessions++;
-	return 1;
-}
-
 /* One connection of the client; resumes if there is a session. */
 static void visit(SSL_CTX *lib, SSL_CTX *peer, bool resumed)
 {
@@ -47,7 +35,7 @@ static void visit(SSL_CTX *lib, SSL_CTX *peer, bool resumed)
 	struct vt_duo d;
 
 	vt_stat_read(&before);
-	sessions = 0;
+	vt_sessions = 0;
 	if (!vt_duo_open_ctx(&d, lib, peer, false, &policy))
 		return;
 	CHECK(SSL_session_reused(d.ssl) == resumed, "the peer says: %d",
@@ -57,9 +45,11 @@ static void visit(SSL_CTX *lib, SSL_CTX *peer, bool resumed)
 	vt_duo_to_peer(&d, 1, 5000);
 	vt_duo_to_lib(&d, 2, 5000);
 	if (SSL_version(d.ssl) == TLS1_3_VERSION)
-		CHECK(sessions == (resumed ? 1 : 2), "%d tickets came", sessions);
+		CHECK(vt_sessions == (resumed ? 1 : 2), "%d tickets came",
+		      vt_sessions);
 	else
-		CHECK(sessions == (resumed ? 0 : 1), "%d sessions", sessions);
+		CHECK(vt_sessions == (resumed ? 0 : 1), "%d sessions",
+		      vt_sessions);
 	vt_duo_close(&d);
 	vt_stat_check(&before, 1, 1, 0);
 }
@@ -69,19 +59,18 @@ static void tickets(const struct vt_suite *s)
 	SSL_CTX *lib = vt_ctx(s, false, false), *peer = vt_ctx(s, true, false);
 
 	vt_case("tickets, TLS %s", vt_version_str(s->version));
-	SSL_CTX_set_session_cache_mode(lib, SSL_SESS_CACHE_CLIENT);
-	SSL_CTX_sess_set_new_cb(lib, new_session);
+	vt_keep_sessions(lib);
 	visit(lib, peer, false);
-	if (CHECK(session != NULL, "no session to resume")) {
+	if (CHECK(vt_session != NULL, "no session to resume")) {
 		/* TLS 1.3: the callback ran with receiving in the kernel */
 		for (int i = 0; i < 2; i++) {
-			vt_resume = session;
+			vt_resume = vt_session;
 			visit(lib, peer, true);
 		}
 	}
 	vt_resume = NULL;
-	SSL_SESSION_free(session);
-	session = NULL;
+	SSL_SESSION_free(vt_session);
+	vt_session = NULL;
 	SSL_CTX_free(lib);
 	SSL_CTX_free(peer);
 }

@@ -6,7 +6,24 @@
 #include <poll.h>
 #include <string.h>
 
-SSL_SESSION *vt_resume;
+SSL_SESSION *vt_resume, *vt_session;
+int vt_sessions;
+
+static int new_session(SSL *ssl, SSL_SESSION *s)
+{
+	(void)ssl;
+	SSL_SESSION_free(vt_session);
+	vt_session = s;
+	vt_sessions++;
+	return 1;
+}
+
+void vt_keep_sessions(SSL_CTX *ctx)
+{
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
+						    SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, new_session);
+}
 
 struct ktls_policy vt_policy(uint32_t tx, uint32_t rx)
 {

@@ -5,12 +5,6 @@
 
 #include "vmtest.h"
 
-/* The kernel's counters of key changes, from /proc/net/tls_stat. */
-struct rekey_stat {
-	long tx, rx, received, failed;
-};
-void rekey_stat_read(struct rekey_stat *s);
-
 /* What a load is like. */
 struct rekey_load {
 	const char *what;

@@ -22,31 +22,6 @@ enum {
 	/* of the library's, one */ PEER_SNDBUF = 400000
 };
 
-void rekey_stat_read(struct rekey_stat *s)
-{
-	FILE *f = fopen("/proc/net/tls_stat", "re");
-	char line[128], name[64];
-	long value;
-
-	memset(s, 0, sizeof(*s));
-	if (!f)
-		return;
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%63s %ld", name, &value) != 2)
-			continue;
-		if (strcmp(name, "TlsTxRekeyOk") == 0)
-			s->tx = value;
-		else if (strcmp(name, "TlsRxRekeyOk") == 0)
-			s->rx = value;
-		else if (strcmp(name, "TlsRxRekeyReceived") == 0)
-			s->received = value;
-		else if (strcmp(name, "TlsTxRekeyError") == 0 ||
-			 strcmp(name, "TlsRxRekeyError") == 0)
-			s->failed += value;
-	}
-	fclose(f);
-}
-
 /* Sizes of the calls of either end, small ones and large ones. */
 static const size_t *call_sizes(void)
 {
@@ -58,27 +33,31 @@ static const size_t *call_sizes(void)
 }
 
 /* That the kernel has counted what the library did, and nothing failed. */
-static void check_stat(const struct rekey_stat *before,
-		       const struct ktls_info *info)
+static void check_stat(const struct vt_stat *before, const struct ktls_info *info)
 {
-	struct rekey_stat now;
+	struct vt_stat now;
 	const long tx =
 		info->tx.mode == KTLS_MODE_KERNEL ? (long)info->tx.rekeys : 0;
 	const long rx =
 		info->rx.mode == KTLS_MODE_KERNEL ? (long)info->rx.rekeys : 0;
 
-	rekey_stat_read(&now);
-	CHECK(now.tx - before->tx == tx, "TlsTxRekeyOk grew by %ld, not %ld",
-	      now.tx - before->tx, tx);
-	CHECK(now.rx - before->rx == rx, "TlsRxRekeyOk grew by %ld, not %ld",
-	      now.rx - before->rx, rx);
+	vt_stat_read(&now);
+	CHECK(now.tx_rekey - before->tx_rekey == tx,
+	      "TlsTxRekeyOk grew by %ld, not %ld",
+	      now.tx_rekey - before->tx_rekey, tx);
+	CHECK(now.rx_rekey - before->rx_rekey == rx,
+	      "TlsRxRekeyOk grew by %ld, not %ld",
+	      now.rx_rekey - before->rx_rekey, rx);
 	/* one may have been decrypted along with the data before it */
-	CHECK(now.received - before->received - rx <= (rx > 0) &&
-		      now.received - before->received >= rx,
+	CHECK(now.rekey_received - before->rekey_received - rx <= (rx > 0) &&
+		      now.rekey_received - before->rekey_received >= rx,
 	      "TlsRxRekeyReceived grew by %ld, not %ld",
-	      now.received - before->received, rx);
-	CHECK(now.failed == before->failed, "%ld rekeys failed",
-	      now.failed - before->failed);
+	      now.rekey_received - before->rekey_received, rx);
+	CHECK(now.tx_rekey_error == before->tx_rekey_error &&
+		      now.rx_rekey_error == before->rx_rekey_error,
+	      "%ld and %ld rekeys failed",
+	      now.tx_rekey_error - before->tx_rekey_error,
+	      now.rx_rekey_error - before->rx_rekey_error);
 }
 
 /* TLS_RX_EXPECT_NO_PAD is as it was. */
@@ -153,12 +132,12 @@ bool rekey_load(const struct rekey_load *load)
 {
 	const int64_t start = vt_now();
 	struct ktls_info info;
-	struct rekey_stat before;
+	struct vt_stat before;
 	struct vt_line l;
 	bool ok;
 
 	vt_case("%s, %s", vt_kind_name(&load->kind), load->what);
-	rekey_stat_read(&before);
+	vt_stat_read(&before);
 	vt_line_init(&l, &load->kind, load->policy, NULL);
 	vt_set_sndbuf(l.e.fd, load->sndbuf);
 	vt_set_sndbuf(l.p.fd, PEER_SNDBUF);

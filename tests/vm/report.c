@@ -151,6 +151,11 @@ void vt_stat_read(struct vt_stat *s)
 		{"TlsTxDevice", &s->tx_device},
 		{"TlsRxDevice", &s->rx_device},
 		{"TlsDecryptError", &s->decrypt_error},
+		{"TlsTxRekeyOk", &s->tx_rekey},
+		{"TlsRxRekeyOk", &s->rx_rekey},
+		{"TlsRxRekeyReceived", &s->rekey_received},
+		{"TlsTxRekeyError", &s->tx_rekey_error},
+		{"TlsRxRekeyError", &s->rx_rekey_error},
 	};
 	FILE *f = fopen("/proc/net/tls_stat", "re");
 	char line[128], name[64];

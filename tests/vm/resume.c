@@ -29,18 +29,6 @@ struct server {
 	const char *answer; /* to line */
 };
 
-static SSL_SESSION *session;
-static int sessions;
-
-static int new_session(SSL *ssl, SSL_SESSION *s)
-{
-	(void)ssl;
-	SSL_SESSION_free(session);
-	session = s;
-	sessions++;
-	return 1;
-}
-
 static int connect_to(void)
 {
 	const struct sockaddr_in a = {
@@ -114,8 +102,8 @@ static void visit(SSL_CTX *ctx, const struct server *s, uint32_t use, bool again
 
 	if (!CHECK(fd >= 0, "connect: errno %d", errno))
 		return;
-	sessions = 0;
-	vt_resume = again ? session : NULL;
+	vt_sessions = 0;
+	vt_resume = again ? vt_session : NULL;
 	vt_end_init(&e, ctx, fd, false, false, &policy);
 	if (CHECK(vt_end_handshake(&e) == 0, "errno %d", errno)) {
 		CHECK(SSL_session_reused(e.ssl) == again, "resumed: %d",
@@ -125,10 +113,11 @@ static void visit(SSL_CTX *ctx, const struct server *s, uint32_t use, bool again
 		      "rx: %s", vt_reason(info.rx.reason));
 		/* TLS 1.3: not before something is read */
 		if (SSL_version(e.ssl) == TLS1_3_VERSION)
-			CHECK(sessions == 0, "%d sessions too early", sessions);
+			CHECK(vt_sessions == 0, "%d sessions too early",
+			      vt_sessions);
 		talk(&e, s->answer);
 		if (SSL_version(e.ssl) == TLS1_3_VERSION)
-			CHECK(sessions > 0, "no ticket came");
+			CHECK(vt_sessions > 0, "no ticket came");
 	}
 	/* how the server ends is its own business */
 	(void)ktls_close(e.c, 2000);
@@ -144,14 +133,12 @@ static void resumes(const struct server *s, const struct vt_suite *suite,
 	vt_case("%s, TLS %s, use %u", s->name, vt_version_str(suite->version),
 		use);
 	MUST(ktls_ctx_enable(ctx) == 0);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
-						    SSL_SESS_CACHE_NO_INTERNAL);
-	SSL_CTX_sess_set_new_cb(ctx, new_session);
+	vt_keep_sessions(ctx);
 	for (int i = 0; i < VISITS; i++)
-		if (i == 0 || CHECK(session != NULL, "no session"))
+		if (i == 0 || CHECK(vt_session != NULL, "no session"))
 			visit(ctx, s, use, i > 0);
-	SSL_SESSION_free(session);
-	session = NULL;
+	SSL_SESSION_free(vt_session);
+	vt_session = NULL;
 	SSL_CTX_free(ctx);
 }
 

@@ -51,6 +51,12 @@ struct vt_stat {
 	long tx_device;
 	long rx_device;
 	long decrypt_error;
+	/* of keys, from Linux 6.14 on */
+	long tx_rekey;
+	long rx_rekey;
+	long rekey_received;
+	long tx_rekey_error;
+	long rx_rekey_error;
 	bool there; /* the kernel has /proc/net/tls_stat */
 };
 
@@ -209,6 +215,13 @@ struct vt_end {
 
 /* What clients made by vt_end_init() resume, or NULL. */
 extern SSL_SESSION *vt_resume;
+/*
+ * The last session that a client was given, and how many, of contexts for
+ * which this was called; whoever is done with it frees it.
+ */
+extern SSL_SESSION *vt_session;
+extern int vt_sessions;
+void vt_keep_sessions(SSL_CTX *ctx);
 
 /* A connection over fd, which is made blocking or not. */
 void vt_end_init(struct vt_end *e, SSL_CTX *ctx, int fd, bool server,

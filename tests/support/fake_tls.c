@@ -11,7 +11,7 @@
 
 enum {
 	FRAGMENTS = 17, /* of a record: MAX_SKB_FRAGS */
-	KEY_UPDATE = 5	/* RFC 8446 section 4.6.3, with its header */
+	KEY_UPDATE = 24 /* RFC 8446 section 4 */
 };
 
 void fake_push(struct fake_socket *s)
@@ -51,21 +51,34 @@ void fake_tls_more(const struct fake_socket *s, size_t n)
 
 static bool is_key_update(uint8_t type, const uint8_t *p, size_t n)
 {
-	return type == 22 && n > 0 && p[0] == 24;
+	return type == 22 && n > 0 && p[0] == KEY_UPDATE;
 }
 
-/* n bytes went out: TLS_TX is due when a KeyUpdate has gone, in parts or not. */
-static void follow_updates(struct fake_socket *s, uint8_t type,
-			   const uint8_t *p, size_t n)
+/*
+ * n bytes went out: TLS_TX is due when a KeyUpdate has gone, in parts or not.
+ * The part of another message may begin with the same byte.
+ */
+static void follow_messages(struct fake_socket *s, uint8_t type,
+			    const uint8_t *p, size_t n)
 {
-	if (s->update_left == 0 && is_key_update(type, p, n))
-		s->update_left = KEY_UPDATE;
-	if (s->update_left == 0 || n == 0)
-		return;
-	if (type != 22 || n > s->update_left)
-		fake_broken("something else in the middle of a KeyUpdate");
-	s->update_left -= n;
-	s->tx_updated = s->update_left == 0;
+	if (type != 22 && n > 0 && s->message_have > 0 &&
+	    s->message_head[0] == KEY_UPDATE)
+		fake_broken("another record in the middle of a KeyUpdate");
+	for (size_t i = 0; type == 22 && i < n; i++) {
+		const uint8_t *h = s->message_head;
+
+		if (s->tx_updated)
+			fake_broken("more behind a KeyUpdate, under the old key");
+		if (s->message_have < sizeof(s->message_head))
+			s->message_head[s->message_have] = p[i];
+		s->message_have++;
+		if (s->message_have < sizeof(s->message_head) ||
+		    s->message_have < sizeof(s->message_head) +
+				(size_t)(h[1] << 16 | h[2] << 8 | h[3]))
+			continue;
+		s->tx_updated = h[0] == KEY_UPDATE;
+		s->message_have = 0;
+	}
 }
 
 ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
@@ -88,7 +101,7 @@ ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
 		if (s->open_record.len == s->tx_max || (done == n && !more))
 			close_record(s, type);
 	}
-	follow_updates(s, type, p, done);
+	follow_messages(s, type, p, done);
 	/* TCP sends at once what a call without MSG_MORE gave it */
 	if (done == n && !more)
 		fake_call_done(s);

@@ -133,7 +133,8 @@ struct fake_socket {
 	bool rx_no_pad;	 /* TLS_RX_EXPECT_NO_PAD */
 	int rx_error;
 	bool rx_paused;		/* a KeyUpdate came: EKEYEXPIRED */
-	size_t update_left;	/* bytes of a KeyUpdate that have to follow */
+	uint8_t message_head[4]; /* of the handshake message going out */
+	size_t message_have;	/* of it, in records already */
 	bool tx_updated;	/* a KeyUpdate went: TLS_TX is due */
 	unsigned int rekeys[2]; /* of TX and RX */
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/tcp.h>
+#include <poll.h>
 #include <string.h>
 
 #include "keys.h"
@@ -82,6 +83,7 @@ int ktls__account_rekey(struct ktls_conn *c)
 
 	if (r == 0) {
 		c->records += seq - c->seq0;
+		c->tx.records += seq;
 		c->seq0 = 0;
 	}
 	return r;
@@ -116,4 +118,29 @@ int64_t ktls__account_unsent(const struct ktls_conn *c)
 int64_t ktls__account_unacked(const struct ktls_conn *c)
 {
 	return c->tcp ? ktls__sys_outq(c->fd) : -EOPNOTSUPP;
+}
+
+/* What is in the kernel and not in TCP: an open record, or the end of one. */
+static bool all_in_tcp(const struct ktls_conn *c)
+{
+	return ktls__account_unsent(c) == (int64_t)c->out.len;
+}
+
+int ktls__account_close(struct ktls_conn *c)
+{
+	ssize_t r = 0;
+
+	/* to Linux 7.3 no NIC is given keys of TLS 1.3 */
+	if (c->open_kernel == 0 || c->tx.told == KTLS_MODE_KERNEL ||
+	    SSL_version(c->ssl) != KTLS__TLS12)
+		return 0;
+	/* as soon as there is room the kernel pushes what is not that record */
+	if (!all_in_tcp(c) &&
+	    !(ktls__sys_poll(c->fd, POLLOUT, 0) & (POLLOUT | POLLERR | POLLHUP)))
+		return -EAGAIN;
+	if (!all_in_tcp(c))
+		r = ktls__sys_send(c->fd, "", 0);
+	if (r == 0)
+		c->open_kernel = 0;
+	return (int)r;
 }

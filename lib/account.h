@@ -22,4 +22,10 @@ int64_t ktls__account_unsent(const struct ktls_conn *c);
 /* Wire bytes in TCP's queue that the peer has not acknowledged, or -errno. */
 int64_t ktls__account_unacked(const struct ktls_conn *c);
 
+/*
+ * Closes the open record where it may be a NIC's: 0 when that is done, or was
+ * not to be done; -EAGAIN while the socket is full; -errno.
+ */
+int ktls__account_close(struct ktls_conn *c);
+
 #endif

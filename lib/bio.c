@@ -3,14 +3,14 @@
  * The BIO that OpenSSL reads and writes through. It counts records, never
  * lets OpenSSL read into the next one, takes every record it is given whole,
  * and translates control records once a direction is in the kernel. OpenSSL
- * is never told of errors or of the end of the stream: it only ever hears
- * "try again", and result.c looks at bio_*_errno and eof. So an error has the
- * same result with every OpenSSL, and in user space as in the kernel.
+ * never hears of errors or of the stream's end, only "try again"; result.c
+ * looks at bio_*_errno and eof. So an error has one result everywhere.
  */
 #include "bio.h"
 
 #include <errno.h>
 
+#include "account.h"
 #include "keys.h"
 #include "record.h"
 #include "rekey.h"
@@ -107,7 +107,9 @@ static void control_sent(struct ktls_conn *c, size_t len, size_t sent)
 	const uint8_t type = p[0];
 	const size_t gone = sent < len ? sent : FRAME + len;
 
+	c->open_kernel = 0;
 	c->plain += sent;
+	ktls__control_count(&c->tx, type);
 	ktls__buf_drop(&c->out, gone);
 	c->old_key -= gone < c->old_key ? gone : c->old_key;
 	if (sent == len)
@@ -124,7 +126,6 @@ static int flush_control(struct ktls_conn *c)
 {
 	for (;;) {
 		const uint8_t *p = ktls__buf_data(&c->out);
-		size_t len;
 		ssize_t n;
 
 		/* our KeyUpdate has gone: nothing goes before the new key */
@@ -136,8 +137,12 @@ static int flush_control(struct ktls_conn *c)
 		} else if (c->out.len == 0) {
 			return 0;
 		} else {
-			len = (size_t)p[1] << 8 | p[2];
-			n = ktls__record_send(c->fd, p[0], p + FRAME, len);
+			const size_t len = (size_t)p[1] << 8 | p[2];
+
+			n = ktls__account_close(c);
+			if (n == 0)
+				n = ktls__record_send(c->fd, p[0], p + FRAME,
+						      len);
 			if (n >= 0)
 				control_sent(c, len, (size_t)n);
 		}

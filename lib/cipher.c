@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "compat.h"
+#include <ktls/ktls.h>
 
 /*
  * include/uapi/linux/tls.h: version and cipher, 2 bytes each in host order,
@@ -19,9 +20,9 @@
 enum { INFO_HEAD = 4, SEQ = 8 };
 
 #define SIZE(key, salt) (INFO_HEAD + (KTLS__IV - (salt)) + (key) + (salt) + SEQ)
-#define ROW(name_, id_, key_, salt_)                                           \
-	.name = (name_), .id = (id_), .key = (key_), .salt = (salt_),          \
-	.info_size = SIZE(key_, salt_)
+#define ROW(name_, kernel_, id_, key_, salt_)                                  \
+	.name = (name_), .kernel = (kernel_), .id = (id_), .key = (key_),      \
+	.salt = (salt_), .info_size = SIZE(key_, salt_)
 
 /*
  * RFC 8446 section 5.5 gives 2^24.5 records of AES-GCM, RFC 9147 section 4.5.3
@@ -30,16 +31,19 @@ enum { INFO_HEAD = 4, SEQ = 8 };
  */
 enum { GCM_RECORDS = 1 << 24, CCM_RECORDS = 1 << 23 };
 
+/* in the order of enum ktls_cipher */
 static const struct ktls__cipher table[] = {
-	{ROW("AES-128-GCM", 51, 16, 4), .records = GCM_RECORDS},
-	{ROW("AES-256-GCM", 52, 32, 4), .records = GCM_RECORDS},
-	{ROW("AES-128-CCM", 53, 16, 4), .records = CCM_RECORDS, .ccm = true},
-	{ROW("ChaCha20-Poly1305", 54, 32, 0)},
-	{ROW("SM4-GCM", 55, 16, 4), .records = GCM_RECORDS},
-	{ROW("SM4-CCM", 56, 16, 4), .records = CCM_RECORDS, .ccm = true},
+	{ROW("AES-128-GCM", "gcm(aes)", 51, 16, 4), .records = GCM_RECORDS},
+	{ROW("AES-256-GCM", "gcm(aes)", 52, 32, 4), .records = GCM_RECORDS},
+	{ROW("AES-128-CCM", "ccm(aes)", 53, 16, 4), .records = CCM_RECORDS,
+	 .ccm = true},
+	{ROW("ChaCha20-Poly1305", "rfc7539(chacha20,poly1305)", 54, 32, 0)},
+	{ROW("SM4-GCM", "gcm(sm4)", 55, 16, 4), .records = GCM_RECORDS},
+	{ROW("SM4-CCM", "ccm(sm4)", 56, 16, 4), .records = CCM_RECORDS,
+	 .ccm = true},
 	/* tls_main.c, validate_crypto_info(): "ARIA only with TLS 1.2" */
-	{ROW("ARIA-128-GCM", 57, 16, 4), .tls12_only = true},
-	{ROW("ARIA-256-GCM", 58, 32, 4), .tls12_only = true},
+	{ROW("ARIA-128-GCM", "gcm(aria)", 57, 16, 4), .tls12_only = true},
+	{ROW("ARIA-256-GCM", "gcm(aria)", 58, 32, 4), .tls12_only = true},
 };
 
 static_assert(SIZE(32, 0) == KTLS__CRYPTO_INFO_MAX, "largest crypto_info");
@@ -76,6 +80,19 @@ static_assert(TLS_CIPHER_ARIA_GCM_128 == 57 && TLS_CIPHER_ARIA_GCM_256 == 58 &&
 const struct ktls__cipher *ktls__cipher_at(size_t i)
 {
 	return i < sizeof(table) / sizeof(table[0]) ? &table[i] : NULL;
+}
+
+const char *ktls_cipher_str(enum ktls_cipher cipher)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (cipher == 1U << i)
+			return table[i].name;
+	return "unknown cipher";
+}
+
+uint32_t ktls__cipher_bit(const struct ktls__cipher *c)
+{
+	return c ? 1U << (c - table) : 0;
 }
 
 const struct ktls__cipher *ktls__cipher_find(const char *name)

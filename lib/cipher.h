@@ -11,6 +11,7 @@ enum { KTLS__KEY_MAX = 32, KTLS__IV = 12, KTLS__CRYPTO_INFO_MAX = 56 };
 
 struct ktls__cipher {
 	const char *name;   /* libcrypto's name of the AEAD */
+	const char *kernel; /* the kernel's, net/tls/tls_main.c */
 	uint16_t id;	    /* TLS_CIPHER_* of linux/tls.h */
 	uint16_t info_size; /* sizeof(struct tls12_crypto_info_*) */
 	uint8_t key;	    /* bytes of the key */
@@ -34,6 +35,8 @@ struct ktls__keys {
 const struct ktls__cipher *ktls__cipher_find(const char *name);
 /* row number i, NULL past the end: for tests and probes */
 const struct ktls__cipher *ktls__cipher_at(size_t i);
+/* enum ktls_cipher; 0 of NULL */
+uint32_t ktls__cipher_bit(const struct ktls__cipher *c);
 
 /* True when the nonce of each record stands in front of its ciphertext. */
 bool ktls__cipher_explicit_nonce(const struct ktls__cipher *c,

@@ -126,7 +126,9 @@ static ssize_t discard(struct ktls_conn *c)
 
 	if (c->dead || !c->handshaken)
 		return discard_raw(c, buf, sizeof(buf));
+	c->quiet = true;
 	r = ktls__receive(c, &iov, 1);
+	c->quiet = false;
 	/* FIN without close_notify, which c->closed tells from the other 0 */
 	return r == -ECONNABORTED ? 0 : r;
 }
@@ -208,7 +210,7 @@ static int timed_out(struct ktls_conn *c, const char *call)
 	int64_t unsent = ktls__account_unsent(c);
 
 	c->error.unsent = unsent > 0 ? (uint64_t)unsent : 0;
-	return ktls__error_set(&c->error, ETIMEDOUT, call, 0, 0, NULL);
+	return ktls__failed(c, ETIMEDOUT, call, 0, 0, NULL);
 }
 
 /* A call that goes on until r is not -EAGAIN, or its time is over. */

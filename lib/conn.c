@@ -125,6 +125,7 @@ static int init(struct ktls_conn *c, SSL *ssl, int fd,
 		return r;
 	}
 	adopt(c, ssl);
+	ktls__event_new(c);
 	return 0;
 }
 
@@ -162,6 +163,7 @@ void ktls_conn_free(struct ktls_conn *c)
 
 	if (!c)
 		return;
+	ktls__event_free(c);
 	/* the caller may still have the SSL: it reaches nothing of ours */
 	ktls__bio_detach(c->bio);
 	BIO_free(c->bio);

@@ -2,6 +2,7 @@
 /* Keeps what failed last on a connection, and turns numbers into words. */
 #include "error.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,44 +10,75 @@
 #define STR_(x) #x
 #define STR(x)	STR_(x)
 
-static const char *const reasons[] = {
-	[KTLS_REASON_NONE] = "in the kernel",
-	[KTLS_REASON_HANDSHAKE] = "the handshake is not finished",
-	[KTLS_REASON_POLICY] = "the policy keeps it in user space",
-	[KTLS_REASON_DISABLED] = "KTLS_DISABLE=1 is in the environment",
-	[KTLS_REASON_DEFERRED] = "too few bytes so far: below offload_after",
-	[KTLS_REASON_COST] = "user space is cheaper for this TLS version",
-	[KTLS_REASON_PENDING] = "half a record is on its way",
-	[KTLS_REASON_NOT_TCP] = "the socket is not TCP over IPv4 or IPv6",
-	[KTLS_REASON_NOT_ESTABLISHED] = "the TCP connection is not established "
-					"or its peer has closed its side",
-	[KTLS_REASON_NO_ULP] = "the kernel has no module \"tls\" loaded and "
-			       "could not load it (try: modprobe tls)",
-	[KTLS_REASON_ULP_BUSY] = "another upper layer protocol is attached to "
-				 "the socket",
-	[KTLS_REASON_NO_KERNEL] = "the kernel does not know TLS sockets",
-	[KTLS_REASON_VERSION] = "kernel TLS takes TLS 1.2 and TLS 1.3 only",
-	[KTLS_REASON_CIPHER] = "kernel TLS has no such cipher",
-	[KTLS_REASON_CIPHER_KERNEL] = "this kernel refused the cipher (is its "
-				      "crypto module there?)",
-	[KTLS_REASON_KEYS] = "no secrets were seen: ktls_ctx_enable() was not "
-			     "called on the context, or its keylog callback "
-			     "was replaced",
-	[KTLS_REASON_KEY_CHECK] = "the derived keys failed on a real record",
-	[KTLS_REASON_COMPRESSION] = "TLS compression was negotiated",
-	[KTLS_REASON_PADDING] = "OpenSSL pads our records; the kernel cannot",
-	[KTLS_REASON_OPENSSL] = "libcrypto failed to derive the keys",
-	[KTLS_REASON_SYSTEM] = "a system call failed",
-	[KTLS_REASON_REKEY] = "the kernel cannot change keys",
+static const struct {
+	const char *name;
+	const char *text;
+} reasons[] = {
+	[KTLS_REASON_NONE] = {"NONE", "in the kernel"},
+	[KTLS_REASON_HANDSHAKE] = {"HANDSHAKE",
+				   "the handshake is not finished"},
+	[KTLS_REASON_POLICY] = {"POLICY", "the policy keeps it in user space"},
+	[KTLS_REASON_DISABLED] = {"DISABLED",
+				  "KTLS_DISABLE=1 is in the environment"},
+	[KTLS_REASON_DEFERRED] = {"DEFERRED",
+				  "too few bytes so far: below offload_after"},
+	[KTLS_REASON_COST] = {"COST",
+			      "user space is cheaper for this TLS version"},
+	[KTLS_REASON_PENDING] = {"PENDING", "half a record is on its way"},
+	[KTLS_REASON_NOT_TCP] = {"NOT_TCP",
+				 "the socket is not TCP over IPv4 or IPv6"},
+	[KTLS_REASON_NOT_ESTABLISHED] =
+		{"NOT_ESTABLISHED", "the TCP connection is not established "
+				    "or its peer has closed its side"},
+	[KTLS_REASON_NO_ULP] = {"NO_ULP",
+				"the kernel has no module \"tls\" loaded and "
+				"could not load it (try: modprobe tls)"},
+	[KTLS_REASON_ULP_BUSY] = {"ULP_BUSY",
+				  "another upper layer protocol is attached to "
+				  "the socket"},
+	[KTLS_REASON_NO_KERNEL] = {"NO_KERNEL",
+				   "the kernel does not know TLS sockets"},
+	[KTLS_REASON_VERSION] = {"VERSION",
+				 "kernel TLS takes TLS 1.2 and TLS 1.3 only"},
+	[KTLS_REASON_CIPHER] = {"CIPHER", "kernel TLS has no such cipher"},
+	[KTLS_REASON_CIPHER_KERNEL] = {"CIPHER_KERNEL",
+				       "this kernel refused the cipher (is its "
+				       "crypto module there?)"},
+	[KTLS_REASON_KEYS] = {"KEYS",
+			      "no secrets were seen: ktls_ctx_enable() was not "
+			      "called on the context, or its keylog callback "
+			      "was replaced"},
+	[KTLS_REASON_KEY_CHECK] = {"KEY_CHECK",
+				   "the derived keys failed on a real record"},
+	[KTLS_REASON_COMPRESSION] = {"COMPRESSION",
+				     "TLS compression was negotiated"},
+	[KTLS_REASON_PADDING] = {"PADDING",
+				 "OpenSSL pads our records; the kernel cannot"},
+	[KTLS_REASON_OPENSSL] = {"OPENSSL",
+				 "libcrypto failed to derive the keys"},
+	[KTLS_REASON_SYSTEM] = {"SYSTEM", "a system call failed"},
+	[KTLS_REASON_REKEY] = {"REKEY", "the kernel cannot change keys"},
+	[KTLS_REASON_NO_DEVICE] = {"NO_DEVICE",
+				   "no NIC encrypts this connection"},
+	[KTLS_REASON_NO_DIAG] =
+		{"NO_DIAG", "the kernel does not say whether a NIC encrypts "
+			    "(CAP_NET_ADMIN, or Linux 6.15)"},
 };
+
+static_assert(sizeof(reasons) / sizeof(reasons[0]) == KTLS__REASONS, "reasons");
 
 const char *ktls_reason_str(enum ktls_reason reason)
 {
-	unsigned int i = (unsigned int)reason;
+	const unsigned int i = (unsigned int)reason;
 
-	if (i >= sizeof(reasons) / sizeof(reasons[0]))
-		return "unknown reason";
-	return reasons[i];
+	return i < KTLS__REASONS ? reasons[i].text : "unknown reason";
+}
+
+const char *ktls_reason_name(enum ktls_reason reason)
+{
+	const unsigned int i = (unsigned int)reason;
+
+	return i < KTLS__REASONS ? reasons[i].name : "UNKNOWN";
 }
 
 const char *ktls_mode_str(enum ktls_mode mode)
@@ -56,6 +88,10 @@ const char *ktls_mode_str(enum ktls_mode mode)
 		return "user";
 	case KTLS_MODE_KERNEL:
 		return "kernel";
+	case KTLS_MODE_DEVICE:
+		return "device";
+	case KTLS_MODE_UNKNOWN:
+		return "unknown";
 	}
 	return "unknown";
 }

@@ -8,6 +8,8 @@
 
 #include <ktls/ktls.h>
 
+enum { KTLS__REASONS = KTLS_REASON_NO_DIAG + 1 };
+
 struct ktls__error {
 	int code;
 	int sys_errno;
@@ -16,6 +18,7 @@ struct ktls__error {
 	const char *call;
 	unsigned long openssl;
 	uint64_t unsent;
+	bool told; /* to the log and the counters */
 	char text[160];
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "account.h"
+#include "device.h"
 #include "offload.h"
 #include "policy.h"
 #include "rekey.h"
@@ -52,6 +53,7 @@ static int set_policy(struct ktls_conn *c, const struct ktls_policy *policy)
 		return r;
 	c->policy = p;
 	ktls__offload_no_pad(c);
+	ktls__device_zerocopy(c);
 	ktls__rekey_limit(c, c->tx.mode == KTLS_MODE_KERNEL);
 	return 0;
 }
@@ -89,11 +91,11 @@ static void fill_sizes(const struct ktls_conn *c, struct ktls_info *i)
 	i->expect_no_pad = c->no_pad;
 }
 
-static void fill(const struct ktls_conn *c, int dir, struct ktls_dir_info *out)
+static void fill(struct ktls_conn *c, int dir, struct ktls_dir_info *out)
 {
-	const struct ktls__half *h = dir == KTLS_TX ? &c->tx : &c->rx;
+	const struct ktls__half *h = ktls__half(c, dir);
 
-	out->mode = h->mode;
+	out->mode = ktls__device_mode(c, dir);
 	out->reason = h->reason;
 	out->asked = h->asked;
 	out->sys_errno = h->sys_errno;
@@ -102,9 +104,13 @@ static void fill(const struct ktls_conn *c, int dir, struct ktls_dir_info *out)
 	out->kernel_bytes = h->kernel_bytes;
 	out->rekeys = h->rekeys;
 	out->key_records = ktls__rekey_records(c, dir);
+	out->records = h->records + out->key_records;
+	out->alerts = h->alerts;
+	out->handshakes = h->handshakes;
+	out->again = h->again;
 }
 
-static int get_info(const struct ktls_conn *c, struct ktls_info *info)
+static int get_info(struct ktls_conn *c, struct ktls_info *info)
 {
 	struct ktls_info i;
 	const SSL_CIPHER *suite;
@@ -121,6 +127,7 @@ static int get_info(const struct ktls_conn *c, struct ktls_info *info)
 		i.cipher = SSL_CIPHER_get_protocol_id(suite);
 		i.cipher_name = SSL_CIPHER_standard_name(suite);
 	}
+	ktls__device_again(c);
 	fill(c, KTLS_TX, &i.tx);
 	fill(c, KTLS_RX, &i.rx);
 	i.offload_after = c->policy.offload_after;
@@ -133,6 +140,9 @@ static int get_info(const struct ktls_conn *c, struct ktls_info *info)
 	i.rekey_after_asked = c->policy.rekey_after;
 	i.rekey_after = c->rekey_limit;
 	i.rekey_unsupported = c->policy.rekey_unsupported;
+	i.zerocopy_asked = c->policy.zerocopy;
+	i.zerocopy = c->zerocopy;
+	i.zerocopy_reason = ktls__device_reason(c);
 	memset(info, 0, info->size);
 	memcpy(info, &i, sizeof(i));
 	return 0;
@@ -141,7 +151,9 @@ static int get_info(const struct ktls_conn *c, struct ktls_info *info)
 int ktls_get_info(const struct ktls_conn *c, struct ktls_info *info)
 {
 	ktls__enter(c);
-	return (int)ktls__leave(c, get_info(c, info));
+	/* what the kernel says is kept, behind the lock */
+	return (int)ktls__leave(
+		c, get_info((struct ktls_conn *)(uintptr_t)c, info));
 }
 
 static int get_error(const struct ktls_conn *c, struct ktls_error *error)

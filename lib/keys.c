@@ -11,6 +11,7 @@
 #include <openssl/objects.h>
 
 #include "bio.h"
+#include "event.h"
 #include <ktls/openssl.h>
 
 static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
@@ -90,12 +91,16 @@ static void new_secret(struct ktls_conn *c, bool of_server, const char *hex)
 
 	explicit_bzero(h->secret, sizeof(h->secret));
 	h->secret_len = unhex(hex, h->secret, sizeof(h->secret));
+	if (h->mode == KTLS_MODE_USER && c->handshaken)
+		h->records += h->track.seq;
 	ktls__track_rekey(&h->track);
 	/* of its own, OpenSSL: the kernel's key is c->tx_secret's */
 	if (ours && h->mode == KTLS_MODE_KERNEL)
 		return;
 	h->generation++;
 	h->rekeys += c->handshaken;
+	if (h->mode == KTLS_MODE_USER && c->handshaken)
+		ktls__event_rekey(c, ours ? KTLS_TX : KTLS_RX);
 }
 
 /* "LABEL client_random secret", both in hexadecimal */
@@ -154,24 +159,29 @@ int ktls_ctx_enable(SSL_CTX *ctx)
 	return 0;
 }
 
+const struct ktls__cipher *ktls__keys_suite(const SSL_CIPHER *suite)
+{
+	const char *name = SSL_CIPHER_get_name(suite);
+
+	/* the 8-byte tag of CCM_8 suites: same AEAD, unknown to the kernel */
+	if (strstr(name, "CCM8") || strstr(name, "CCM_8"))
+		return NULL;
+	return ktls__cipher_find(OBJ_nid2ln(SSL_CIPHER_get_cipher_nid(suite)));
+}
+
 uint32_t ktls__keys_cipher(const struct ktls_conn *c,
 			   const struct ktls__cipher **cipher,
 			   unsigned int *version)
 {
 	const SSL_CIPHER *suite = SSL_get_current_cipher(c->ssl);
-	const char *name;
 
 	*version = (unsigned int)SSL_version(c->ssl);
 	if (*version != KTLS__TLS12 && *version != KTLS__TLS13)
 		return KTLS_REASON_VERSION;
 	if (!suite)
 		return KTLS_REASON_CIPHER;
-	*cipher = ktls__cipher_find(OBJ_nid2ln(SSL_CIPHER_get_cipher_nid(suite)));
-	name = SSL_CIPHER_get_name(suite);
-	/* the 8-byte tag of CCM_8 suites: same AEAD, unknown to the kernel */
-	if (!*cipher || strstr(name, "CCM8") || strstr(name, "CCM_8"))
-		return KTLS_REASON_CIPHER;
-	if ((*cipher)->tls12_only && *version != KTLS__TLS12)
+	*cipher = ktls__keys_suite(suite);
+	if (!*cipher || ((*cipher)->tls12_only && *version != KTLS__TLS12))
 		return KTLS_REASON_CIPHER;
 	return KTLS_REASON_NONE;
 }

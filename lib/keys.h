@@ -37,6 +37,9 @@ uint32_t ktls__keys_derive(struct ktls_conn *c, int dir,
 /* What the kernel's key for TX is followed by: moves c->tx_secret on. */
 uint32_t ktls__keys_next(struct ktls_conn *c, struct ktls__protection *out);
 
+/* What encrypts records of a suite; NULL where kernel TLS has no such cipher. */
+const struct ktls__cipher *ktls__keys_suite(const SSL_CIPHER *suite);
+
 /* The cipher and version of the session; reason as above. */
 uint32_t ktls__keys_cipher(const struct ktls_conn *c,
 			   const struct ktls__cipher **cipher,

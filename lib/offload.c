@@ -12,6 +12,7 @@
 #include "absent.h"
 #include "account.h"
 #include "bio.h"
+#include "device.h"
 #include "keys.h"
 #include "open.h"
 #include "probe.h"
@@ -23,9 +24,12 @@
 /* bytes of a kept record that are given back when it is not needed */
 enum { LARGE = 4096 };
 
-static int refuse(struct ktls__half *h, uint32_t reason, const char *call,
-		  int sys_errno)
+static int refuse(struct ktls_conn *c, struct ktls__half *h, uint32_t reason,
+		  const char *call, int sys_errno)
 {
+	const bool known =
+		h->settled && h->reason == reason && h->sys_errno == sys_errno;
+
 	h->reason = reason;
 	h->call = call;
 	h->sys_errno = sys_errno;
@@ -36,6 +40,8 @@ static int refuse(struct ktls__half *h, uint32_t reason, const char *call,
 		ktls__buf_free(&h->track.last);
 		h->track.kept = false;
 	}
+	if (!known)
+		ktls__event_refuse(c, h);
 	return -ENOTSUP;
 }
 
@@ -48,26 +54,11 @@ static int defer(struct ktls_conn *c, struct ktls__half *h, short events)
 	return ktls__again(c, events);
 }
 
-/* The kernel's errnos: net/ipv4/tcp_ulp.c, net/tls/tls_main.c */
-static uint32_t ulp_reason(int e)
-{
-	switch (e) {
-	case ENOENT:
-		return KTLS_REASON_NO_ULP;
-	case EEXIST:
-		return KTLS_REASON_ULP_BUSY;
-	case ENOTCONN:
-		return KTLS_REASON_NOT_ESTABLISHED;
-	case ENOPROTOOPT:
-		return KTLS_REASON_NO_KERNEL;
-	}
-	return KTLS_REASON_SYSTEM;
-}
-
 static int attach(struct ktls_conn *c)
 {
 	static const char name[] = "tls";
 	char found[16] = "";
+	const int off = 0;
 	socklen_t len = sizeof(found) - 1;
 	int r;
 
@@ -79,8 +70,13 @@ static int attach(struct ktls_conn *c)
 	if (r == -EEXIST &&
 	    ktls__sys_getsockopt(c->fd, IPPROTO_TCP, KTLS__TCP_ULP, found,
 				 &len) == 0 &&
-	    strcmp(found, name) == 0)
+	    strcmp(found, name) == 0) {
+		/* what it has set besides is the policy's to say */
+		(void)ktls__sys_setsockopt(c->fd, KTLS__SOL_TLS,
+					   KTLS__TLS_TX_ZEROCOPY_RO, &off,
+					   sizeof(off));
 		r = 0;
+	}
 	c->ulp = r == 0;
 	return r;
 }
@@ -168,12 +164,13 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	int r = attach(c);
 
 	if (r < 0)
-		return refuse(h, ulp_reason(-r), "setsockopt(TCP_ULP)", -r);
+		return refuse(c, h, ktls__probe_ulp_reason(-r),
+			      "setsockopt(TCP_ULP)", -r);
 	if (dir == KTLS_TX) {
 		ktls__size_kernel(c);
 		r = ktls__account_start(c, h->track.seq);
 		if (r < 0)
-			return refuse(h, KTLS_REASON_SYSTEM,
+			return refuse(c, h, KTLS_REASON_SYSTEM,
 				      "getsockopt(TCP_INFO)", -r);
 	}
 	/* The point of no return: nothing below may fail. */
@@ -181,12 +178,7 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	if (r < 0 && dir == KTLS_TX)
 		c->record_kernel = KTLS__RECORD_MAX;
 	if (r < 0)
-		/* tls_sw.c: ENOENT is a missing crypto module */
-		return refuse(h,
-			      r == -EINVAL || r == -ENOENT
-				      ? KTLS_REASON_CIPHER_KERNEL
-			      : r == -ENOPROTOOPT ? KTLS_REASON_NO_KERNEL
-						  : KTLS_REASON_SYSTEM,
+		return refuse(c, h, ktls__probe_key_reason(-r),
 			      dir == KTLS_TX ? "setsockopt(TLS_TX)"
 					     : "setsockopt(TLS_RX)",
 			      -r);
@@ -196,10 +188,12 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	}
 	h->mode = KTLS_MODE_KERNEL;
 	h->installed = h->generation;
-	if (dir == KTLS_TX)
+	if (dir == KTLS_TX) {
 		ktls__size_calls(c);
-	else
+		ktls__device_zerocopy(c);
+	} else {
 		ktls__offload_no_pad(c);
+	}
 	h->reason = KTLS_REASON_NONE;
 	h->call = NULL;
 	h->sys_errno = 0;
@@ -209,6 +203,7 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	h->track.kept = false;
 	/* what OpenSSL still writes is translated record by record */
 	h->track.keep_all = dir == KTLS_TX;
+	ktls__event_offload(c, dir);
 	return 0;
 }
 
@@ -230,7 +225,7 @@ int ktls__offload(struct ktls_conn *c, int dir)
 	if (h->mode == KTLS_MODE_KERNEL)
 		return 0;
 	if (h->asked == KTLS_OFF)
-		return refuse(h, KTLS_REASON_POLICY, NULL, 0);
+		return refuse(c, h, KTLS_REASON_POLICY, NULL, 0);
 	if (dir == KTLS_TX) {
 		r = ktls__open_close(c);
 		if (r == 0)
@@ -251,7 +246,7 @@ int ktls__offload(struct ktls_conn *c, int dir)
 	else if (reason == KTLS_REASON_NONE)
 		r = install(c, dir, &p);
 	else
-		r = refuse(h, reason, NULL, 0);
+		r = refuse(c, h, reason, NULL, 0);
 	explicit_bzero(&p, sizeof(p));
 	if (r == -ENOTSUP && h->sys_errno == ENOENT)
 		ktls__absent_note(c, h->reason);
@@ -308,11 +303,11 @@ int ktls__offload_auto(struct ktls_conn *c, int dir, uint64_t n)
 		return 0;
 	missing = h->wanted ? NULL : ktls__absent_known(c);
 	if (missing) {
-		refuse(h, missing->reason, missing->call, ENOENT);
+		refuse(c, h, missing->reason, missing->call, ENOENT);
 		return 0;
 	}
 	if (!h->wanted && h->asked == KTLS_AUTO && !worth_it(c, dir)) {
-		refuse(h, KTLS_REASON_COST, NULL, 0);
+		refuse(c, h, KTLS_REASON_COST, NULL, 0);
 		return 0;
 	}
 	r = ktls__offload(c, dir);
@@ -329,7 +324,7 @@ static int start(struct ktls_conn *c, int dir)
 
 	h->reason = KTLS_REASON_DEFERRED;
 	if (h->asked == KTLS_OFF || (h->asked == KTLS_AUTO && c->disabled)) {
-		refuse(h,
+		refuse(c, h,
 		       h->asked == KTLS_OFF ? KTLS_REASON_POLICY
 					    : KTLS_REASON_DISABLED,
 		       NULL, 0);
@@ -342,13 +337,12 @@ static int start(struct ktls_conn *c, int dir)
 	r = ktls__offload(c, dir);
 	if (r == -EAGAIN)
 		/* the handshake ends between records: one was not kept */
-		r = refuse(h, KTLS_REASON_SYSTEM, "malloc", ENOMEM);
+		r = refuse(c, h, KTLS_REASON_SYSTEM, "malloc", ENOMEM);
 	if (r == -ENOTSUP) {
 		c->refused = true;
-		ktls__error_set(&c->error, ENOTSUP,
-				h->call ? h->call : "ktls_handshake",
-				h->sys_errno, 0,
-				ktls_reason_str((enum ktls_reason)h->reason));
+		ktls__failed(c, ENOTSUP, h->call ? h->call : "ktls_handshake",
+			     h->sys_errno, 0,
+			     ktls_reason_str((enum ktls_reason)h->reason));
 	}
 	return r;
 }

@@ -3,7 +3,10 @@
 #include "open.h"
 
 #include <errno.h>
+#include <poll.h>
 
+#include "account.h"
+#include "device.h"
 #include "record.h"
 #include "result.h"
 
@@ -20,14 +23,25 @@ ssize_t ktls__seal(struct ktls_conn *c, const uint8_t *p, size_t n)
 }
 
 /*
- * A record of no bytes with a type closes the open one and does nothing else
- * (net/tls/tls_sw.c, tls_sw_sendmsg_locked()); a full socket, or crypto that
- * is not done yet, does not keep it from being closed.
+ * TLS_SW: a record of no bytes with a type closes the open one and does nothing
+ * else (net/tls/tls_sw.c, tls_sw_sendmsg_locked()); a full socket, or crypto
+ * that is not done yet, does not keep it from being closed.
+ * TLS_HW has its own way, which is nothing to TLS_SW, and makes an empty record
+ * of this one (see ktls__account_close()).
  */
 static int close_kernel(struct ktls_conn *c)
 {
-	ssize_t r = ktls__record_send(c->fd, KTLS__APPLICATION_DATA, "", 0);
+	const uint32_t mode = SSL_version(c->ssl) == KTLS__TLS12
+				      ? ktls__device_mode(c, KTLS_TX)
+				      : KTLS_MODE_KERNEL;
+	ssize_t r = ktls__account_close(c);
 
+	if (r == -EAGAIN)
+		return ktls__again(c, POLLOUT);
+	if (r == 0 && (mode == KTLS_MODE_KERNEL ||
+		       (mode == KTLS_MODE_UNKNOWN &&
+			ktls__account_unsent(c) != (int64_t)c->out.len)))
+		r = ktls__record_send(c->fd, KTLS__APPLICATION_DATA, "", 0);
 	if (r < 0 && r != -EAGAIN && r != -EINPROGRESS)
 		return ktls__fail_tx(c, (int)-r, "sendmsg");
 	c->open_kernel = 0;

@@ -54,7 +54,8 @@ int ktls__policy_read(const struct ktls_policy *from, struct ktls_policy *to)
 	if (to->tx > KTLS_REQUIRE || to->rx > KTLS_REQUIRE || to->budget == 0 ||
 	    to->record_size < RECORD_MIN || to->record_size > RECORD_MAX ||
 	    to->stall_guard > KTLS_OFF || to->expect_no_pad > KTLS_REQUIRE ||
-	    to->rekey_unsupported > KTLS_REKEY_STAY_IN_USER_SPACE || to->reserved)
+	    to->rekey_unsupported > KTLS_REKEY_STAY_IN_USER_SPACE ||
+	    to->zerocopy > 1)
 		return -EINVAL;
 	return 0;
 }

@@ -10,10 +10,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "cipher.h"
 #include "compat.h"
 #include "record.h"
 #include "sys.h"
+#include <ktls/ktls.h>
 
 enum {
 	PAGE = 4096,
@@ -21,22 +21,61 @@ enum {
 	WAIT_MS = 100
 };
 
-static int set_keys(int fd, int direction)
+/* The kernel's errnos: net/ipv4/tcp_ulp.c, net/tls/tls_main.c */
+uint32_t ktls__probe_ulp_reason(int e)
 {
-	/* for a connection that nobody else sees, and no secret */
+	switch (e) {
+	case ENOENT:
+		return KTLS_REASON_NO_ULP;
+	case EEXIST:
+		return KTLS_REASON_ULP_BUSY;
+	case ENOTCONN:
+		return KTLS_REASON_NOT_ESTABLISHED;
+	case ENOPROTOOPT:
+		return KTLS_REASON_NO_KERNEL;
+	}
+	return KTLS_REASON_SYSTEM;
+}
+
+/* tls_sw.c: ENOENT is a missing crypto module */
+uint32_t ktls__probe_key_reason(int e)
+{
+	switch (e) {
+	case EINVAL:
+	case ENOENT:
+		return KTLS_REASON_CIPHER_KERNEL;
+	case ENOPROTOOPT:
+		return KTLS_REASON_NO_KERNEL;
+	}
+	return KTLS_REASON_SYSTEM;
+}
+
+int ktls__probe_attach(int fd)
+{
+	const int r =
+		ktls__sys_setsockopt(fd, IPPROTO_TCP, KTLS__TCP_ULP, "tls", 3);
+
+	return r == -EEXIST ? 0 : r;
+}
+
+int ktls__probe_keys(int fd, const struct ktls__cipher *cipher,
+		     unsigned int version, int direction)
+{
 	static const struct ktls__keys keys = {.key = {0}};
 	uint8_t info[KTLS__CRYPTO_INFO_MAX];
-	const struct ktls__cipher *cipher;
-	size_t size;
-	int r;
+	const size_t size = ktls__cipher_pack(cipher, version, &keys, 0, info);
 
-	r = ktls__sys_setsockopt(fd, IPPROTO_TCP, KTLS__TCP_ULP, "tls", 3);
-	if (r < 0 && r != -EEXIST)
-		return r;
-	cipher = ktls__cipher_at(0);
-	size = ktls__cipher_pack(cipher, KTLS__TLS13, &keys, 0, info);
 	return ktls__sys_setsockopt(fd, KTLS__SOL_TLS, direction, info,
 				    (socklen_t)size);
+}
+
+static int set_keys(int fd, int direction)
+{
+	const int r = ktls__probe_attach(fd);
+
+	return r < 0 ? r
+		     : ktls__probe_keys(fd, ktls__cipher_at(0), KTLS__TLS13,
+					direction);
 }
 
 /* True when so many bytes of application data come, and fit. */
@@ -64,7 +103,7 @@ static bool receive(int fd, uint8_t *to, size_t size, size_t bytes)
  * does it again elsewhere, and puts the record behind that one at a wrong
  * place. Two records of those keys, "padded" with a byte of padding, "plain".
  */
-static int try_no_pad(const int fd[2])
+static int try_no_pad(const int fd[2], void *unused)
 {
 	static const uint8_t records[] = {
 		0x17, 0x03, 0x03, 0x00, 0x18, 0x73, 0xe9, 0xbe, 0xaa, 0x05,
@@ -78,6 +117,7 @@ static int try_no_pad(const int fd[2])
 	const int on = 1;
 	int r;
 
+	(void)unused;
 	r = set_keys(fd[1], KTLS__TLS_RX);
 	if (r < 0)
 		return r;
@@ -125,19 +165,21 @@ static int try_splice(const int fd[2], const int pipe[2])
 }
 
 /* A second key for the same direction is EBUSY where it cannot be. */
-static int try_rekey(const int fd[2])
+static int try_rekey(const int fd[2], void *unused)
 {
 	int r = set_keys(fd[0], KTLS__TLS_TX);
 
+	(void)unused;
 	if (r < 0)
 		return r;
 	return set_keys(fd[0], KTLS__TLS_TX) == 0;
 }
 
-static int with_pipe(const int fd[2])
+static int with_pipe(const int fd[2], void *unused)
 {
 	int pipe[2], r = ktls__sys_pipe(pipe);
 
+	(void)unused;
 	if (r < 0)
 		return r;
 	r = try_splice(fd, pipe);
@@ -146,13 +188,13 @@ static int with_pipe(const int fd[2])
 	return r;
 }
 
-static int try(int (*attempt)(const int fd[2]))
+int ktls__probe_try(int (*attempt)(const int fd[2], void *arg), void *arg)
 {
 	int fd[2], r = ktls__sys_loopback(fd);
 
 	if (r < 0)
 		return r;
-	r = attempt(fd);
+	r = attempt(fd, arg);
 	ktls__sys_close(fd[0]);
 	ktls__sys_close(fd[1]);
 	return r;
@@ -161,15 +203,19 @@ static int try(int (*attempt)(const int fd[2]))
 /* 0: not known; else 1 + the answer */
 static atomic_int no_pad, rekey, splice;
 
-/* Two threads may both try: the answer is the same. */
-static int answer(atomic_int *known, int (*attempt)(const int fd[2]))
+typedef int attempt_fn(const int fd[2], void *unused);
+
+/*
+ * Two threads may both try: the answer is the same. What could not be tried
+ * now may be possible later, and is no reason to forget what is known.
+ */
+static int answer(atomic_int *known, attempt_fn *attempt, bool again)
 {
 	int r = atomic_load_explicit(known, memory_order_relaxed) - 1;
 
-	if (r >= 0)
+	if (r >= 0 && !again)
 		return r;
-	r = try(attempt);
-	/* what could not be tried now may be possible later */
+	r = ktls__probe_try(attempt, NULL);
 	if (r >= 0)
 		atomic_store_explicit(known, r + 1, memory_order_relaxed);
 	return r;
@@ -177,17 +223,24 @@ static int answer(atomic_int *known, int (*attempt)(const int fd[2]))
 
 int ktls__probe_no_pad(void)
 {
-	return answer(&no_pad, try_no_pad);
+	return answer(&no_pad, try_no_pad, false);
 }
 
 int ktls__probe_rekey(void)
 {
-	return answer(&rekey, try_rekey);
+	return answer(&rekey, try_rekey, false);
 }
 
 int ktls__probe_splice(void)
 {
-	return answer(&splice, with_pipe);
+	return answer(&splice, with_pipe, false);
+}
+
+void ktls__probe_again(void)
+{
+	(void)answer(&no_pad, try_no_pad, true);
+	(void)answer(&rekey, try_rekey, true);
+	(void)answer(&splice, with_pipe, true);
 }
 
 void ktls__probe_forget(void)

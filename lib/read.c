@@ -110,7 +110,10 @@ static ssize_t take_control(struct ktls_conn *c, const struct ktls__record_in *i
 		}
 		n -= k;
 	}
-	return in->end ? digest_control(c) : 0;
+	if (!in->end)
+		return 0;
+	ktls__control_count(&c->rx, in->type);
+	return digest_control(c);
 }
 
 static ssize_t read_kernel(struct ktls_conn *c, const struct iovec *iov, int count)

@@ -11,7 +11,7 @@
 /*
  * Sends one record of this type: len on success, a smaller count when the
  * kernel took a part of it, -EAGAIN when it took nothing. An open record of
- * application data is closed first.
+ * application data is closed first, by TLS_SW.
  */
 ssize_t ktls__record_send(int fd, uint8_t type, const void *buf, size_t len);
 

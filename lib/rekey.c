@@ -27,14 +27,15 @@ int ktls__key_set(struct ktls_conn *c, int dir,
 					   info, (socklen_t)size);
 
 	explicit_bzero(info, sizeof(info));
+	/* where the new key went is a new question */
+	ktls__half(c, dir)->told = KTLS_MODE_USER;
 	return r;
 }
 
 static int expired(struct ktls_conn *c, const char *call, int sys_errno)
 {
-	const int r =
-		ktls__error_set(&c->error, EKEYEXPIRED, call, sys_errno, 0,
-				"the keys in the kernel cannot be changed");
+	const int r = ktls__failed(c, EKEYEXPIRED, call, sys_errno, 0,
+				   "the keys in the kernel cannot be changed");
 
 	c->dead = EKEYEXPIRED;
 	ktls__send_alert(c, KTLS__INTERNAL_ERROR);
@@ -47,6 +48,8 @@ int ktls__rekey_install(struct ktls_conn *c, int dir)
 	struct ktls__protection p;
 	int r = -EIO;
 
+	if (dir == KTLS_RX)
+		h->records += ktls__rekey_records(c, dir);
 	if ((dir == KTLS_TX ? ktls__keys_next(c, &p)
 			    : ktls__keys_derive(c, dir, &p)) == KTLS_REASON_NONE) {
 		r = dir == KTLS_TX ? ktls__account_rekey(c) : 0;
@@ -65,6 +68,7 @@ int ktls__rekey_install(struct ktls_conn *c, int dir)
 	h->installed = h->generation;
 	if (dir == KTLS_TX)
 		c->rekey_room = c->rekey_limit;
+	ktls__event_rekey(c, dir);
 	return 0;
 }
 
@@ -204,12 +208,12 @@ static ssize_t rekey(struct ktls_conn *c, bool request)
 	if (r < 0)
 		return r;
 	if (SSL_version(c->ssl) != KTLS__TLS13)
-		return ktls__error_set(&c->error, ENOTSUP, "ktls_rekey", 0, 0,
-				       "TLS 1.2 has no KeyUpdate");
+		return ktls__failed(c, ENOTSUP, "ktls_rekey", 0, 0,
+				    "TLS 1.2 has no KeyUpdate");
 	r = tx || rx ? ktls__probe_rekey() : 1;
 	if (r <= 0)
-		return ktls__error_set(&c->error, ENOTSUP, "ktls_rekey", (int)-r,
-				       0, "the kernel cannot change keys");
+		return ktls__failed(c, ENOTSUP, "ktls_rekey", (int)-r, 0,
+				    "the kernel cannot change keys");
 	c->rekey = true;
 	c->rekey_request |= request;
 	r = ktls__flush(c);

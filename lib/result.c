@@ -20,7 +20,7 @@ int ktls__fail(struct ktls_conn *c, int code, const char *call, int sys_errno)
 		return -code;
 	if (ktls__error_is_fatal(code))
 		c->dead = code;
-	return ktls__error_set(&c->error, code, call, sys_errno, 0, NULL);
+	return ktls__failed(c, code, call, sys_errno, 0, NULL);
 }
 
 int ktls__fail_tx(struct ktls_conn *c, int code, const char *call)
@@ -32,7 +32,7 @@ int ktls__fail_tx(struct ktls_conn *c, int code, const char *call)
 		return ktls__fail_rx(c, code, call);
 	if (ktls__error_is_fatal(code))
 		c->tx_dead = code;
-	return ktls__error_set(&c->error, code, call, code, 0, NULL);
+	return ktls__failed(c, code, call, code, 0, NULL);
 }
 
 int ktls__again(struct ktls_conn *c, short events)
@@ -74,14 +74,14 @@ static int openssl_failed(struct ktls_conn *c, const char *call)
 	if (c->out.len > 0)
 		(void)ktls__out_flush(c);
 	c->dead = code;
-	return ktls__error_set(&c->error, code, call, 0, first, text);
+	return ktls__failed(c, code, call, 0, first, text);
 }
 
 int ktls__truncated(struct ktls_conn *c)
 {
 	/* not fatal: a peer that shut down its sending side may still read */
-	return ktls__error_set(&c->error, ECONNABORTED, "recv", 0, 0,
-			       "the peer closed TCP without close_notify");
+	return ktls__failed(c, ECONNABORTED, "recv", 0, 0,
+			    "the peer closed TCP without close_notify");
 }
 
 int ktls__ssl_result(struct ktls_conn *c, int r, const char *call)
@@ -137,6 +137,13 @@ static int timeout_of(struct ktls_conn *c)
 	return ms > 0x7fffffff ? 0x7fffffff : (int)ms;
 }
 
+/* A pipe is nobody's direction. */
+static void count_wait(struct ktls_conn *c)
+{
+	c->tx.again += (c->wants & POLLOUT) != 0;
+	c->rx.again += (c->wants & POLLIN) != 0;
+}
+
 bool ktls__retry(struct ktls_conn *c, ssize_t *r)
 {
 	int ready;
@@ -150,8 +157,10 @@ bool ktls__retry(struct ktls_conn *c, ssize_t *r)
 		ready = ktls__wait(c, c->fd, ktls__wants(c), timeout_of(c));
 	else
 		return false;
-	if (ready > 0)
+	if (ready > 0) {
+		count_wait(c);
 		return true;
+	}
 	if (ready < 0)
 		*r = ktls__fail(c, -ready, "poll", -ready);
 	return false;
@@ -254,21 +263,23 @@ short ktls__wants(const struct ktls_conn *c)
 }
 
 /* A caller that may only look at it has not made it const. */
-static pthread_mutex_t *lock_of(const struct ktls_conn *c)
+static struct ktls_conn *own(const struct ktls_conn *c)
 {
-	return (pthread_mutex_t *)(uintptr_t)&c->lock;
+	return (struct ktls_conn *)(uintptr_t)c;
 }
 
 void ktls__enter(const struct ktls_conn *c)
 {
 	if (c)
-		pthread_mutex_lock(lock_of(c));
+		pthread_mutex_lock(&own(c)->lock);
 }
 
 ssize_t ktls__leave(const struct ktls_conn *c, ssize_t r)
 {
+	if (c && r == -EAGAIN)
+		count_wait(own(c));
 	if (c)
-		pthread_mutex_unlock(lock_of(c));
+		pthread_mutex_unlock(&own(c)->lock);
 	if (r >= 0)
 		return r;
 	errno = (int)-r;

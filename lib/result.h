@@ -5,7 +5,7 @@
 
 #include <openssl/err.h>
 
-#include "state.h"
+#include "event.h"
 
 /*
  * Records that call failed with errno code because of sys_errno (0: none);

@@ -129,8 +129,8 @@ static ssize_t sendfile_spans(struct ktls_conn *c, const struct ktls_span *spans
 	if (left > 0)
 		r = ktls__transmit(c, &src, (size_t)left, (uint64_t)left);
 	if (left > 0 && r == 0)
-		r = ktls__error_set(&c->error, ENODATA, "ktls_sendfilev", 0, 0,
-				    "a file ends before its span does");
+		r = ktls__failed(c, ENODATA, "ktls_sendfilev", 0, 0,
+				 "a file ends before its span does");
 	if (r < 0)
 		return r;
 	ktls__source_skip(&at, (size_t)r);

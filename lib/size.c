@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 
 #include "keys.h"
+#include "event.h"
 #include "sys.h"
 
 enum {
@@ -190,6 +191,8 @@ static void raise_lowat(struct ktls_conn *c)
 
 void ktls__push(struct ktls_conn *c)
 {
+	bool first;
+
 	c->guard_waits++;
 	if (c->corked)
 		c->corked = !tcp_set(c, KTLS__TCP_CORK, 0);
@@ -201,10 +204,12 @@ void ktls__push(struct ktls_conn *c)
 	 */
 	if (!c->nagle)
 		c->nagle = tcp_get(c, KTLS__TCP_NODELAY) == 0;
-	c->guard_pushes += tcp_set(c, KTLS__TCP_NODELAY, 1);
+	first = tcp_set(c, KTLS__TCP_NODELAY, 1) && c->guard_pushes++ == 0;
 	/* autotuning moves it, and so may the caller */
 	look_at_buffer(c);
 	raise_lowat(c);
+	if (first)
+		ktls__event_guard(c);
 }
 
 void ktls__uncork(struct ktls_conn *c)

@@ -87,7 +87,7 @@ ssize_t ktls__file_failed(struct ktls_conn *c, int code, const char *call)
 	/* what cannot be read at an offset: sendfile(2) says EINVAL */
 	if (code == ESPIPE || code == EISDIR)
 		code = EINVAL;
-	return ktls__error_set(&c->error, code, call, code, 0, NULL);
+	return ktls__failed(c, code, call, code, 0, NULL);
 }
 
 /* A blocking pipe must not be read when it is empty. */

@@ -41,10 +41,15 @@ struct ktls__half {
 	int sys_errno;
 	bool settled; /* AUTO has its answer and does not try again */
 	bool wanted;  /* to be moved as soon as no record is half done */
+	uint32_t told; /* by the kernel of its key, enum ktls_mode; USER: no */
 
 	uint64_t bytes;
 	uint64_t kernel_bytes;
 	uint64_t rekeys; /* KeyUpdates since the handshake */
+	uint64_t records; /* under the keys before the present one */
+	uint64_t alerts;  /* control records that the kernel carried, */
+	uint64_t handshakes;
+	uint64_t again; /* times that there was no room, or no data */
 };
 
 /* How far ktls_shutdown() has come. */
@@ -140,6 +145,9 @@ struct ktls_conn {
 	bool closed;	   /* the peer sent close_notify */
 	bool delivered;	   /* when the peer was gone, TCP had it all */
 	bool no_pad;	   /* TLS_RX_EXPECT_NO_PAD is set */
+	bool quiet;	   /* failures matter to nobody: close drains */
+	bool zerocopy;	   /* TLS_TX_ZEROCOPY_RO is set, and in effect */
+	uint32_t zerocopy_reason; /* why not, with TX in the kernel */
 	bool splice_known; /* whether splice(2) from it loses nothing, */
 	bool may_splice;
 	bool whole_pipes; /* sendfile(2) may carry several records */
@@ -147,6 +155,12 @@ struct ktls_conn {
 	bool nagle;	  /* TCP_NODELAY was not set, and is now */
 	bool sigpipe_ignored;
 };
+
+static inline void ktls__control_count(struct ktls__half *h, uint8_t type)
+{
+	h->alerts += type == KTLS__ALERT;
+	h->handshakes += type == KTLS__HANDSHAKE;
+}
 
 /* The index under which the SSL knows its connection; -1: no memory. */
 int ktls__ssl_index(void);

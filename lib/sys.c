@@ -4,13 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "compat.h"
 
 /*
  * A call that fails with EINTR has moved nothing, so that it is made again
@@ -170,6 +175,77 @@ int ktls__sys_loopback(int fd[2])
 int ktls__sys_pipe(int fd[2])
 {
 	return (int)checked(pipe2(fd, O_CLOEXEC | O_NONBLOCK));
+}
+
+int ktls__sys_netlink(int protocol)
+{
+	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = (int)checked(
+		connect(fd, (const struct sockaddr *)&kernel, sizeof(kernel)));
+	if (r < 0)
+		close(fd);
+	return r < 0 ? r : fd;
+}
+
+int ktls__sys_netns(uint64_t *cookie)
+{
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(*cookie);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = (int)checked(getsockopt(fd, SOL_SOCKET, KTLS__SO_NETNS_COOKIE, cookie,
+				    &len));
+	close(fd);
+	return r;
+}
+
+int ktls__sys_ethtool(const char *ifname, void *request)
+{
+	struct ifreq ifr = {.ifr_data = request};
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", ifname);
+	r = (int)checked(ioctl(fd, SIOCETHTOOL, &ifr));
+	close(fd);
+	return r < 0 ? r : 0;
+}
+
+int ktls__sys_names(int fd, struct sockaddr_storage *local,
+		    struct sockaddr_storage *peer)
+{
+	socklen_t llen = sizeof(*local), plen = sizeof(*peer);
+
+	if (getsockname(fd, (struct sockaddr *)local, &llen) < 0 ||
+	    getpeername(fd, (struct sockaddr *)peer, &plen) < 0)
+		return -errno;
+	return 0;
+}
+
+ssize_t ktls__sys_load(const char *path, char *buf, size_t size)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+	ssize_t r;
+
+	if (fd < 0)
+		return -errno;
+	/* /proc gives its files in parts */
+	do
+		r = ktls__sys_read(fd, buf + n, size - 1 - n);
+	while (r > 0 && (n += (size_t)r) < size - 1);
+	close(fd);
+	buf[n] = '\0';
+	return r < 0 ? r : (ssize_t)n;
 }
 
 int ktls__sys_outq(int fd)

@@ -41,6 +41,18 @@ int64_t ktls__sys_now(void);
 ssize_t ktls__sys_read(int fd, void *buf, size_t len);
 ssize_t ktls__sys_write(int fd, const void *buf, size_t len);
 
+/* A connected netlink socket, for send and recv: they never wait. */
+int ktls__sys_netlink(int protocol);
+/* SO_NETNS_COOKIE of a socket that this thread makes; sandboxes let it. */
+int ktls__sys_netns(uint64_t *cookie);
+/* SIOCETHTOOL: request is one of struct ethtool_*, which the kernel fills */
+int ktls__sys_ethtool(const char *ifname, void *request);
+/* The addresses of both ends of a connected socket. */
+int ktls__sys_names(int fd, struct sockaddr_storage *local,
+		    struct sockaddr_storage *peer);
+/* The first size - 1 bytes of a file, and a zero; returns how many. */
+ssize_t ktls__sys_load(const char *path, char *buf, size_t size);
+
 /* For probing: two ends of a connection over loopback, a non-blocking pipe. */
 int ktls__sys_loopback(int fd[2]);
 int ktls__sys_pipe(int fd[2]);

@@ -28,14 +28,23 @@ static bool is_pipe(const struct ktls__source *src)
  * one byte less, and the next call finds that byte sent. A single byte can
  * not be told less of; writable() has made its tail next to impossible.
  */
-static ssize_t settle_tail(struct ktls_conn *c, const struct ktls__source *src,
-			   size_t done)
+static ssize_t settle(struct ktls_conn *c, bool more)
 {
 	ssize_t r;
 
-	do
+	do {
 		r = ktls__flush(c);
-	while (ktls__retry(c, &r));
+		if (r == 0 && !more)
+			r = ktls__open_close(c);
+	} while (ktls__retry(c, &r));
+	return r;
+}
+
+static ssize_t settle_tail(struct ktls_conn *c, const struct ktls__source *src,
+			   size_t done)
+{
+	const ssize_t r = settle(c, src->more);
+
 	if (r == 0 || c->tx_dead || done == 1)
 		return (ssize_t)done;
 	c->credit = 1;
@@ -100,11 +109,17 @@ static ssize_t step(struct ktls_conn *c, struct ktls__source *src, size_t left,
 static ssize_t report(struct ktls_conn *c, const struct ktls__source *src,
 		      size_t done, size_t n, ssize_t r)
 {
+	/* only KTLS_MORE leaves a record open for longer than a call */
+	const bool left_open = !src->more && ktls__open_length(c) > 0;
+
 	/* progress beats error, which the next call will meet again */
+	if (done == 0 && n > 0 && r != -EAGAIN && left_open &&
+	    settle(c, false) == -EAGAIN)
+		return -EAGAIN;
 	if (done == 0)
 		return n == 0 ? 0 : r;
 	c->wants = 0;
-	if (c->out.len > 0 && (done == n || r == 0 || is_pipe(src)))
+	if ((c->out.len > 0 || left_open) && (done == n || r == 0 || is_pipe(src)))
 		r = settle_tail(c, src, done);
 	else
 		r = (ssize_t)done;
@@ -190,7 +205,6 @@ ssize_t ktls__transmit(struct ktls_conn *c, struct ktls__source *src, size_t n,
 	}
 	if (done > 0 && c->policy.record_ramp > 0)
 		ktls__size_sent(c);
-	/* only KTLS_MORE leaves a record open for longer than a call */
 	if (!src->more && done > 0 && ktls__open_length(c) > 0)
 		(void)ktls__open_close(c);
 	if (c->corked || c->nagle)

@@ -53,13 +53,16 @@ enum ktls_use {
 
 /* Who encrypts, or decrypts, one direction of a connection. */
 enum ktls_mode {
-	KTLS_MODE_USER = 0,  /* OpenSSL, in this process */
-	KTLS_MODE_KERNEL = 1 /* the kernel's TLS module has the keys */
+	KTLS_MODE_USER = 0,   /* OpenSSL, in this process */
+	KTLS_MODE_KERNEL = 1, /* the kernel's TLS module, on the CPU */
+	KTLS_MODE_DEVICE = 2, /* the kernel gave the keys to the NIC, too */
+	KTLS_MODE_UNKNOWN = 3 /* kernel or device: the kernel does not say */
 };
 
 /*
- * Why a direction is not in the kernel. Numbers never change their meaning;
- * new ones are added at the end. ktls_get_info(3) has a sentence on each.
+ * Why a direction is not in the kernel, or zerocopy not in effect. Numbers
+ * never change their meaning; new ones are added at the end. ktls_reasons(7)
+ * says what to do about each.
  */
 enum ktls_reason {
 	KTLS_REASON_NONE = 0,	     /* it is in the kernel */
@@ -83,7 +86,9 @@ enum ktls_reason {
 	KTLS_REASON_PADDING,	     /* OpenSSL pads our records */
 	KTLS_REASON_OPENSSL,	     /* libcrypto failed to derive the keys */
 	KTLS_REASON_SYSTEM,	     /* another errno: see sys_errno */
-	KTLS_REASON_REKEY	     /* policy: the kernel cannot change keys */
+	KTLS_REASON_REKEY,	     /* policy: the kernel cannot change keys */
+	KTLS_REASON_NO_DEVICE,	     /* zerocopy: no NIC encrypts this */
+	KTLS_REASON_NO_DIAG	     /* zerocopy: the kernel does not say */
 };
 
 /* What becomes of TLS 1.3 where the kernel cannot change keys. */
@@ -110,7 +115,7 @@ struct ktls_policy {
 	uint32_t expect_no_pad; /* enum ktls_use, RX of TLS 1.3 */
 	uint64_t rekey_after; /* records under one key, default 2^24; 0: any */
 	uint32_t rekey_unsupported; /* enum ktls_rekey_unsupported */
-	uint32_t reserved;	    /* 0 */
+	uint32_t zerocopy; /* 1: the NIC may read files in place; default 0 */
 };
 
 /* For the flags of a call that sends. */
@@ -156,7 +161,11 @@ struct ktls_dir_info {
 	uint64_t kernel_bytes; /* of these, the ones the kernel took care of */
 	uint64_t rekeys;       /* KeyUpdates since the handshake */
 	uint64_t key_records;  /* records under the present key */
-	uint64_t reserved[2];
+	uint64_t records;      /* records under all keys since the handshake */
+	uint64_t alerts;       /* control records the kernel carried: alerts, */
+	uint64_t handshakes;   /* and tickets, KeyUpdates and the like */
+	uint64_t again;	       /* calls that found no room, or no data */
+	uint64_t reserved[4];
 };
 
 struct ktls_info {
@@ -191,7 +200,10 @@ struct ktls_info {
 	uint64_t rekey_after_asked; /* from the policy */
 	uint64_t rekey_after;	    /* in effect: records, 0: any number */
 	uint32_t rekey_unsupported; /* enum ktls_rekey_unsupported */
-	uint32_t reserved2;
+
+	uint32_t zerocopy_asked;  /* from the policy */
+	uint32_t zerocopy;	  /* 1: in effect, by the kernel's own word */
+	uint32_t zerocopy_reason; /* enum ktls_reason: why not */
 };
 
 /* The last failure of a connection. EAGAIN is not a failure. */
@@ -205,6 +217,62 @@ struct ktls_error {
 	uint64_t openssl;	/* first error of OpenSSL's queue, or 0 */
 	uint64_t unsent;	/* wire bytes accepted, but not yet in TCP */
 	char text[160];		/* one line for a log, never secret */
+};
+
+/* The ciphers of kernel TLS; a number can be a set of them. */
+enum ktls_cipher {
+	KTLS_AES_128_GCM = 1,
+	KTLS_AES_256_GCM = 2,
+	KTLS_AES_128_CCM = 4,
+	KTLS_CHACHA20_POLY1305 = 8,
+	KTLS_SM4_GCM = 16,
+	KTLS_SM4_CCM = 32,
+	KTLS_ARIA_128_GCM = 64, /* TLS 1.2 only */
+	KTLS_ARIA_256_GCM = 128 /* TLS 1.2 only */
+};
+
+/*
+ * What this host can do, found by doing it on a connection over loopback.
+ * Answers are 1, 0, or -errno when it could not be tried.
+ */
+struct ktls_caps {
+	size_t size;	   /* set by the caller, sizeof(struct ktls_caps) */
+	uint32_t reason;   /* enum ktls_reason: why there is no kernel TLS */
+	int32_t sys_errno; /* of the call that refused, or 0 */
+	const char *call;  /* that call, or NULL; static */
+	uint32_t tls12_tx; /* sets of enum ktls_cipher */
+	uint32_t tls12_rx;
+	uint32_t tls13_tx;
+	uint32_t tls13_rx;
+	uint32_t async;	     /* of them, those whose driver is asynchronous */
+	uint32_t disabled;   /* 1: KTLS_DISABLE=1 is in the environment */
+	int32_t rekey;	     /* keys of TLS 1.3 can be changed */
+	int32_t no_pad;	     /* TLS_RX_EXPECT_NO_PAD gives the right bytes */
+	int32_t splice;	     /* splice(2) from the socket loses nothing */
+	int32_t zerocopy;    /* TLS_TX_ZEROCOPY_RO is there; a NIC has to be */
+	int32_t max_payload; /* TLS_TX_MAX_PAYLOAD_LEN: short records cost less */
+	int32_t diag;	     /* the kernel says whether a NIC is at work */
+	char async_drivers[256]; /* their names, separated by spaces */
+};
+
+/* What a network interface offers to kernel TLS; a set. */
+enum ktls_nic_feature {
+	KTLS_NIC_HW_TX = 1,    /* ethtool: tls-hw-tx-offload */
+	KTLS_NIC_HW_RX = 2,    /* tls-hw-rx-offload */
+	KTLS_NIC_HW_RECORD = 4 /* tls-hw-record, gone from Linux 7.2 on */
+};
+
+struct ktls_nic {
+	size_t size;	    /* set by the caller, sizeof(struct ktls_nic) */
+	char name[16];	    /* the interface asked about, or of the route */
+	char lower[16];	    /* the one below it that features are of, or name */
+	char driver[32];    /* of lower, or "" */
+	uint32_t features;  /* enum ktls_nic_feature, switched on */
+	uint32_t available; /* those that can be switched on: ethtool -K */
+	uint32_t up;	    /* 1: lower is up */
+	uint32_t reached; /* 1: the kernel finds lower from a socket on name */
+	uint32_t tls12;	  /* sets of enum ktls_cipher that Linux, to 7.3, */
+	uint32_t tls13;	  /* gives to a NIC */
 };
 
 KTLS_API int ktls_policy_init(struct ktls_policy *policy, size_t size);
@@ -256,8 +324,22 @@ KTLS_API int ktls_get_info(const struct ktls_conn *conn, struct ktls_info *info)
 KTLS_API int ktls_get_error(const struct ktls_conn *conn,
 			    struct ktls_error *error);
 KTLS_API const char *ktls_reason_str(enum ktls_reason reason);
+KTLS_API const char *ktls_reason_name(enum ktls_reason reason);
 KTLS_API const char *ktls_mode_str(enum ktls_mode mode);
+KTLS_API const char *ktls_cipher_str(enum ktls_cipher cipher);
 KTLS_API const char *ktls_version(void);
+
+/* again: not what was found before, but what is true now */
+KTLS_API int ktls_probe(struct ktls_caps *caps, int again);
+/* of the interface, or, when ifname is NULL, of the route that fd's peer has */
+KTLS_API int ktls_nic_probe(const char *ifname, int fd, struct ktls_nic *nic);
+
+/* level is one of syslog(3)'s; line has no newline and is never secret */
+typedef void ktls_log_fn(void *arg, const struct ktls_conn *conn, int level,
+			 const char *line);
+KTLS_API int ktls_set_log(ktls_log_fn *fn, void *arg);
+/* As snprintf(3) does: the length of all of it, of which size bytes fit. */
+KTLS_API ssize_t ktls_metrics(char *buf, size_t size);
 
 #ifdef __cplusplus
 }

@@ -48,11 +48,13 @@ int main(void)
 	bad += check(BEGINS_WITH_SIZE(struct ktls_policy), "ktls_policy.size");
 	bad += check(BEGINS_WITH_SIZE(struct ktls_info), "ktls_info.size");
 	bad += check(BEGINS_WITH_SIZE(struct ktls_error), "ktls_error.size");
-	bad += check(ENDS_WITH(struct ktls_policy, reserved),
-		     "ktls_policy");
-	bad += check(ENDS_WITH(struct ktls_dir_info, reserved),
-		     "ktls_dir_info");
-	bad += check(ENDS_WITH(struct ktls_info, reserved2), "ktls_info");
+	bad += check(BEGINS_WITH_SIZE(struct ktls_caps), "ktls_caps.size");
+	bad += check(BEGINS_WITH_SIZE(struct ktls_nic), "ktls_nic.size");
+	bad += check(ENDS_WITH(struct ktls_policy, zerocopy), "ktls_policy");
+	bad += check(ENDS_WITH(struct ktls_dir_info, reserved), "ktls_dir_info");
+	bad += check(ENDS_WITH(struct ktls_info, zerocopy_reason), "ktls_info");
+	bad += check(ENDS_WITH(struct ktls_caps, async_drivers), "ktls_caps");
+	bad += check(ENDS_WITH(struct ktls_nic, tls13), "ktls_nic");
 	bad += check(ENDS_WITH(struct ktls_error, text), "ktls_error");
 
 	snprintf(version, sizeof(version), "%d.%d.%d", KTLS_VERSION_MAJOR,

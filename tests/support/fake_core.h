@@ -100,6 +100,14 @@ void fake_pipe_add(struct fake_pipe *p, const void *buf, size_t n, bool merges);
 /* Takes n bytes of the front to buf (NULL: nowhere). */
 void fake_pipe_take(struct fake_pipe *p, void *buf, size_t n);
 
+/* fake_netlink.c */
+void fake_net_reset(void);
+bool fake_is_netlink(int fd);
+size_t fake_own_netlinks(void);
+ssize_t fake_netlink_send(int fd, const void *buf, size_t len);
+ssize_t fake_netlink_recv(int fd, void *buf, size_t len);
+int fake_netlink_close(int fd);
+
 /* fake_file.c */
 void fake_files_reset(void);
 /* Reads at off; the number of bytes, or -errno. */

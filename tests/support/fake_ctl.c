@@ -46,8 +46,11 @@ int ktls__sys_shutdown_wr(int fd)
 int ktls__sys_close(int fd)
 {
 	struct fake_socket *s = fake_socket(fd);
-	int r = fake_enter(FAKE_CLOSE);
+	int r;
 
+	if (fake_is_netlink(fd))
+		return fake_netlink_close(fd);
+	r = fake_enter(FAKE_CLOSE);
 	/* the descriptor is gone, whatever close() says */
 	if (s)
 		fake_close(s);

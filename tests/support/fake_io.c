@@ -11,9 +11,12 @@ enum { BATCH = 16 }; /* pages of one sendmsg() inside the kernel */
 ssize_t ktls__sys_send(int fd, const void *buf, size_t len)
 {
 	const size_t whole = len;
-	ssize_t r = fake_enter_io(FAKE_SEND, &len);
 	struct fake_socket *s = fake_socket(fd);
+	ssize_t r;
 
+	if (fake_is_netlink(fd))
+		return fake_netlink_send(fd, buf, len);
+	r = fake_enter_io(FAKE_SEND, &len);
 	if (r == 0 && !s)
 		r = -EBADF;
 	if (r == 0 && s->tx.on)
@@ -25,10 +28,13 @@ ssize_t ktls__sys_send(int fd, const void *buf, size_t len)
 
 ssize_t ktls__sys_recv(int fd, void *buf, size_t len)
 {
-	ssize_t r = fake_enter_io(FAKE_RECV, &len);
 	struct fake_socket *s = fake_socket(fd);
 	struct fake_recv how = {.cmsg = false};
+	ssize_t r;
 
+	if (fake_is_netlink(fd))
+		return fake_netlink_recv(fd, buf, len);
+	r = fake_enter_io(FAKE_RECV, &len);
 	if (r == 0 && !s)
 		r = -EBADF;
 	if (r == 0 && s->rx.on)

@@ -9,6 +9,7 @@
 
 enum {
 	TLS_LEVEL = 282,
+	NETNS_COOKIE = 71, /* SO_NETNS_COOKIE */
 	STATE_FIN_WAIT1 = 4,
 	STATE_CLOSE = 7,
 	STATE_CLOSE_WAIT = 8,
@@ -29,6 +30,10 @@ static const struct option {
 	{SOL_SOCKET, SO_ERROR, FAKE_GET_ERROR, FAKE_SET_OTHER, 0},
 	{SOL_SOCKET, SO_RCVTIMEO, FAKE_GET_TIMEO, FAKE_SET_OTHER, 0},
 	{SOL_SOCKET, SO_SNDTIMEO, FAKE_GET_TIMEO, FAKE_SET_OTHER, 0},
+	{SOL_SOCKET, SO_BINDTOIFINDEX, FAKE_GET_BOUND, FAKE_SET_OTHER,
+	 INT(bound_if)},
+	{SOL_SOCKET, SO_COOKIE, FAKE_GET_COOKIE, FAKE_SET_OTHER, 0},
+	{SOL_SOCKET, NETNS_COOKIE, FAKE_GET_NETNS, FAKE_SET_OTHER, 0},
 	{IPPROTO_TCP, TCP_NODELAY, FAKE_GET_NODELAY, FAKE_SET_NODELAY,
 	 INT(nodelay)},
 	{IPPROTO_TCP, TCP_CORK, FAKE_GET_CORK, FAKE_SET_CORK, INT(cork)},
@@ -39,6 +44,7 @@ static const struct option {
 	{IPPROTO_TCP, TCP_ULP, FAKE_GET_ULP, FAKE_SET_ULP, 0},
 	{TLS_LEVEL, 1, FAKE_GET_TLS_TX, FAKE_SET_TLS_TX, 0},
 	{TLS_LEVEL, 2, FAKE_GET_TLS_RX, FAKE_SET_TLS_RX, 0},
+	{TLS_LEVEL, 3, FAKE_GET_ZEROCOPY, FAKE_SET_ZEROCOPY, 0},
 	{TLS_LEVEL, 4, FAKE_GET_NO_PAD, FAKE_SET_NO_PAD, 0},
 	{TLS_LEVEL, 5, FAKE_GET_PAYLOAD, FAKE_SET_PAYLOAD, 0},
 #undef INT
@@ -149,6 +155,15 @@ static int get_tcp_info(struct fake_socket *s, void *val, socklen_t *len)
 	return 0;
 }
 
+static int get_cookie(uint64_t cookie, void *val, socklen_t *len)
+{
+	if (*len < sizeof(cookie))
+		return -EINVAL;
+	memcpy(val, &cookie, sizeof(cookie));
+	*len = sizeof(cookie);
+	return 0;
+}
+
 static int get(struct fake_socket *s, const struct option *o, void *val,
 	       socklen_t *len)
 {
@@ -164,6 +179,10 @@ static int get(struct fake_socket *s, const struct option *o, void *val,
 		return get_timeo(o->name == SO_RCVTIMEO ? s->rcvtimeo_ms
 							: s->sndtimeo_ms,
 				 val, len);
+	if (o->get == FAKE_GET_COOKIE)
+		return get_cookie(s->cookie, val, len);
+	if (o->get == FAKE_GET_NETNS)
+		return get_cookie(s->netns, val, len);
 	if (o->get == FAKE_GET_TCP_INFO)
 		return get_tcp_info(s, val, len);
 	return fake_tls_get(s, o->get, val, len);
@@ -177,7 +196,15 @@ int ktls__sys_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 
 	if (r == 0 && !s)
 		r = -EBADF;
-	if (r == 0)
+	else if (r == 0)
 		r = get(s, o, val, len);
+	return (int)fake_leave(r);
+}
+
+int ktls__sys_netns(uint64_t *cookie)
+{
+	const int r = fake_enter(FAKE_GET_NETNS);
+
+	*cookie = FAKE_NETNS;
 	return (int)fake_leave(r);
 }

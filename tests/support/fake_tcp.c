@@ -56,45 +56,60 @@ void fake_drop_all(struct fake_bytes *b)
 	memset(b, 0, sizeof(*b));
 }
 
+static void drop(struct fake_socket *s)
+{
+	fake_drop_all(&s->in);
+	fake_drop_all(&s->open_record);
+	fake_drop_all(&s->tx_list);
+	fake_drop_all(&s->parked.plain);
+	fake_drop_all(&s->held);
+	fake_drop_all(&s->wire);
+	memset(s, 0, sizeof(*s));
+}
+
 void fake_sockets_reset(void)
 {
-	for (size_t i = 0; i < used; i++) {
-		struct fake_socket *s = &sockets[i];
-
-		fake_drop_all(&s->in);
-		fake_drop_all(&s->open_record);
-		fake_drop_all(&s->tx_list);
-		fake_drop_all(&s->parked.plain);
-		fake_drop_all(&s->held);
-		fake_drop_all(&s->wire);
-	}
-	memset(sockets, 0, sizeof(sockets));
+	for (size_t i = 0; i < used; i++)
+		drop(&sockets[i]);
 	used = 0;
+}
+
+/* A pair that the library had for a moment is of no interest any more. */
+static size_t unused(void)
+{
+	for (size_t i = 0; i < used; i += 2)
+		if (sockets[i].probe && !sockets[i].open && !sockets[i + 1].open)
+			return i;
+	if (used + 2 > SOCKETS)
+		abort();
+	used += 2;
+	return used - 2;
 }
 
 void fake_tcp_pair(int fd[2], size_t capacity)
 {
-	if (used + 2 > SOCKETS)
-		abort();
-	for (size_t i = 0; i < 2; i++) {
-		struct fake_socket *s = &sockets[used + i];
+	const size_t first = unused();
 
-		memset(s, 0, sizeof(*s));
-		s->fd = FIRST_FD + (int)(used + i);
+	for (size_t i = 0; i < 2; i++) {
+		struct fake_socket *s = &sockets[first + i];
+
+		drop(s);
+		s->fd = FIRST_FD + (int)(first + i);
 		fd[i] = s->fd;
 		s->open = true;
-		s->peer = &sockets[used + 1 - i];
+		s->peer = &sockets[first + 1 - i];
 		s->type = SOCK_STREAM;
 		s->domain = AF_INET;
 		s->protocol = IPPROTO_TCP;
 		s->fl = O_RDWR | O_NONBLOCK;
 		s->capacity = capacity;
 		s->retrans = 4321;
+		s->cookie = 0x100000002u * (first + i + 1);
+		s->netns = FAKE_NETNS;
 		s->mss = 65483;
 		s->sndbuf = 87040;
 		s->tx_max = FAKE_RECORD;
 	}
-	used += 2;
 }
 
 struct fake_socket *fake_socket(int fd)

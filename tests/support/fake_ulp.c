@@ -36,6 +36,13 @@ static void changed(struct fake_socket *s, const struct fake_key *k)
 	s->rekeys[k == &s->rx]++;
 }
 
+/* net/tls/tls_device.c: TLS 1.2 with AES-GCM; everything else is software's */
+static bool takes(const struct fake_key *k, bool tx)
+{
+	return (tx ? fake_kernel.device_tx : fake_kernel.device_rx) &&
+	       k->version == 0x0303 && (k->cipher == 51 || k->cipher == 52);
+}
+
 /* net/tls/tls_main.c, do_tls_setsockopt_conf() */
 static int set_key(struct fake_socket *s, struct fake_key *k,
 		   const struct fake_key *other, const void *val, socklen_t len)
@@ -50,6 +57,9 @@ static int set_key(struct fake_socket *s, struct fake_key *k,
 	r = fake_key_set(&new, val, len);
 	if (r < 0)
 		return r;
+	/* net/tls/tls_sw.c, crypto_alloc_aead() */
+	if (fake_kernel.lacks >> (new.cipher - 51) & 1)
+		return -ENOENT;
 	if (k->on && (k->version != new.version || k->cipher != new.cipher))
 		return -EINVAL;
 	if (other->on &&
@@ -59,6 +69,7 @@ static int set_key(struct fake_socket *s, struct fake_key *k,
 		fake_broken("keys to a blocking socket");
 	if (k->on)
 		changed(s, k);
+	new.device = takes(&new, k == &s->tx);
 	*k = new;
 	s->key_at = val;
 	s->key_len = len;
@@ -84,6 +95,22 @@ static int set_payload(struct fake_socket *s, const void *val, socklen_t len)
 	if (n < 64 || n > FAKE_RECORD)
 		return -EINVAL;
 	s->tx_max = n;
+	return 0;
+}
+
+/* net/tls/tls_main.c, do_tls_setsockopt_tx_zc(): with or without keys */
+static int set_zerocopy(struct fake_socket *s, const void *val, socklen_t len)
+{
+	uint32_t on;
+
+	if (!s->ulp || fake_kernel.no_zerocopy)
+		return -ENOPROTOOPT;
+	if (len != sizeof(on))
+		return -EINVAL;
+	memcpy(&on, val, sizeof(on));
+	if (on > 1)
+		return -EINVAL;
+	s->zerocopy = on;
 	return 0;
 }
 
@@ -147,6 +174,18 @@ static int get_payload(const struct fake_socket *s, void *val, socklen_t *len)
 	return 0;
 }
 
+static int get_zerocopy(const struct fake_socket *s, void *val, socklen_t *len)
+{
+	const int on = s->zerocopy;
+
+	if (!s->ulp || fake_kernel.no_zerocopy)
+		return -ENOPROTOOPT;
+	if (*len != sizeof(on))
+		return -EINVAL;
+	memcpy(val, &on, sizeof(on));
+	return 0;
+}
+
 static int get_no_pad(const struct fake_socket *s, void *val, socklen_t *len)
 {
 	const int on = s->rx_no_pad;
@@ -171,6 +210,8 @@ int fake_tls_set(struct fake_socket *s, enum fake_call what, const void *val,
 		return set_key(s, &s->rx, &s->tx, val, len);
 	if (what == FAKE_SET_PAYLOAD)
 		return set_payload(s, val, len);
+	if (what == FAKE_SET_ZEROCOPY)
+		return set_zerocopy(s, val, len);
 	if (what == FAKE_SET_NO_PAD)
 		return set_no_pad(s, val, len);
 	return -ENOPROTOOPT;
@@ -187,6 +228,8 @@ int fake_tls_get(const struct fake_socket *s, enum fake_call what, void *val,
 		return get_key(s, &s->rx, val, len);
 	if (what == FAKE_GET_PAYLOAD)
 		return get_payload(s, val, len);
+	if (what == FAKE_GET_ZEROCOPY)
+		return get_zerocopy(s, val, len);
 	if (what == FAKE_GET_NO_PAD)
 		return get_no_pad(s, val, len);
 	return -ENOPROTOOPT;

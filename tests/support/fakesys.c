@@ -62,6 +62,7 @@ void fake_reset(void)
 	fake_sockets_reset();
 	fake_files_reset();
 	fake_pipes_reset();
+	fake_net_reset();
 	memset(&fake_kernel, 0, sizeof(fake_kernel));
 	memset(calls, 0, sizeof(calls));
 	fake_heal();
@@ -241,5 +242,5 @@ void fake_raise_sigpipe(void)
 
 size_t fake_own_fds(void)
 {
-	return fake_own_sockets() + fake_own_pipes();
+	return fake_own_sockets() + fake_own_pipes() + fake_own_netlinks();
 }

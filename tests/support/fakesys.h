@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fakenet.h"
+
 /* Every call of the seam; setsockopt and getsockopt by what they are for. */
 enum fake_call {
 	FAKE_SET_ULP,
@@ -62,6 +64,18 @@ enum fake_call {
 	FAKE_LOOPBACK,
 	FAKE_NEW_PIPE,
 	FAKE_GET_TLS_RX,
+	FAKE_SET_ZEROCOPY, /* TLS_TX_ZEROCOPY_RO */
+	FAKE_GET_ZEROCOPY,
+	FAKE_GET_COOKIE,
+	FAKE_GET_BOUND, /* SO_BINDTOIFINDEX */
+	FAKE_GET_NETNS, /* SO_NETNS_COOKIE */
+	FAKE_NETLINK,
+	FAKE_NETLINK_SEND,
+	FAKE_NETLINK_RECV,
+	FAKE_NETLINK_CLOSE,
+	FAKE_NAMES,
+	FAKE_ETHTOOL,
+	FAKE_LOAD,
 	FAKE_CALLS
 };
 
@@ -76,11 +90,13 @@ void fake_put(struct fake_bytes *b, const void *p, size_t n);
 void fake_take(struct fake_bytes *b, void *p, size_t n);
 void fake_drop_all(struct fake_bytes *b);
 
+enum { FAKE_NETNS = 7 };
 enum { FAKE_RECORD = 16384, FAKE_KEY = 32, FAKE_IV = 12, FAKE_INFO = 64 };
 
 /* The keys of one direction, as setsockopt(SOL_TLS) gave them. */
 struct fake_key {
 	bool on;
+	bool device; /* a NIC has it, too */
 	unsigned int version;
 	unsigned int cipher;
 	uint8_t key[FAKE_KEY];
@@ -116,9 +132,13 @@ struct fake_socket {
 	struct fake_bytes held;
 	int nodelay, cork, lowat;
 	int mss, sndbuf;
-	bool probe;   /* made by ktls__sys_loopback() */
-	int error;    /* ECONNRESET or EPIPE for every later call */
-	int so_error; /* for the next send, or SO_ERROR */
+	bool probe; /* made by ktls__sys_loopback() */
+	uint64_t cookie;
+	uint64_t netns; /* FAKE_NETNS: that of the process */
+	int bound_if;	/* the interface it is bound to, 0: any */
+	bool mapped;	/* AF_INET6: its addresses are of IPv4 */
+	int error;	/* ECONNRESET or EPIPE for every later call */
+	int so_error;	/* for the next send, or SO_ERROR */
 
 	bool ulp;
 	bool ulp_other; /* another ULP is attached: EEXIST */
@@ -131,12 +151,13 @@ struct fake_socket {
 	struct fake_record parked;
 	bool parked_any; /* an empty record can be parked, too */
 	bool rx_no_pad;	 /* TLS_RX_EXPECT_NO_PAD */
+	bool zerocopy;	 /* TLS_TX_ZEROCOPY_RO, which only a NIC minds */
 	int rx_error;
-	bool rx_paused;		/* a KeyUpdate came: EKEYEXPIRED */
+	bool rx_paused;		 /* a KeyUpdate came: EKEYEXPIRED */
 	uint8_t message_head[4]; /* of the handshake message going out */
-	size_t message_have;	/* of it, in records already */
-	bool tx_updated;	/* a KeyUpdate went: TLS_TX is due */
-	unsigned int rekeys[2]; /* of TX and RX */
+	size_t message_have;	 /* of it, in records already */
+	bool tx_updated;	 /* a KeyUpdate went: TLS_TX is due */
+	unsigned int rekeys[2];	 /* of TX and RX */
 
 	uint64_t handed;  /* bytes that TCP was given, ever */
 	uint64_t retrans; /* bytes it says it has sent twice */
@@ -157,6 +178,10 @@ struct fake_kernel {
 	bool old; /* before 6.5: sendpage, and no MSG_EOR */
 	bool no_payload_len;
 	bool no_expect_no_pad;
+	bool no_zerocopy;   /* before 5.19 */
+	unsigned int lacks; /* crypto modules: enum ktls_cipher */
+	bool device_tx;	    /* the NIC takes TLS 1.2 with AES-GCM */
+	bool device_rx;
 	bool no_pad_bug;      /* CVE-2026-74611 */
 	bool splice_drops;    /* what a full pipe has no room for */
 	bool may_stall;	      /* MSG_MORE on a full record is no failure */
@@ -232,7 +257,7 @@ size_t fake_pattern_check(uint64_t seed, uint64_t offset, const void *buf,
 /* What is wrong on the wire of fd, or NULL: plaintext, or broken records. */
 const char *fake_leaks(int fd);
 
-/* Sockets and pipes that the library made and has not closed. */
+/* Sockets, netlink ones too, and pipes that the library made and has not closed. */
 size_t fake_own_fds(void);
 
 enum fake_file_kind {

@@ -121,10 +121,12 @@ static bool live_through(struct pair *p, const struct row *row, unsigned long nt
 			return false;
 		}
 	/* what is required is there as soon as it is said to be */
+	alloc_pause();
 	if (row->tx == KTLS_REQUIRE)
 		assert_int_equal(pair_info(p).tx.mode, KTLS_MODE_KERNEL);
 	if (row->rx == KTLS_REQUIRE)
 		assert_int_equal(pair_info(p).rx.mode, KTLS_MODE_KERNEL);
+	alloc_resume();
 	after_handshake = nth ? after_handshake : alloc_stop();
 	if (!nth)
 		alloc_start(0);

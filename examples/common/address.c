@@ -17,6 +17,24 @@ bool port_is_good(const char *port)
 	return len > 0 && len <= 5 && !port[len] && atoi(port) <= 65535;
 }
 
+/* Take "ADDR:PORT" apart, in place; ADDR may be empty, or in brackets. */
+bool address_split(char *text, const char **host, const char **port)
+{
+	char *colon = strrchr(text, ':');
+
+	/* getaddrinfo() takes numbers beyond 65535 modulo that */
+	if (!colon || !port_is_good(colon + 1))
+		return false;
+	*colon = '\0';
+	*host = text;
+	*port = colon + 1;
+	if (text[0] == '[' && colon > text + 1 && colon[-1] == ']') {
+		colon[-1] = '\0';
+		*host = text + 1;
+	}
+	return true;
+}
+
 /* The addresses that an option's argument means; for freeaddrinfo(). */
 struct addrinfo *address_parse(const char *option, const char *text, int flags)
 {
@@ -25,24 +43,17 @@ struct addrinfo *address_parse(const char *option, const char *text, int flags)
 		.ai_socktype = SOCK_STREAM,
 	};
 	struct addrinfo *ai;
-	char host[256];
-	const char *name = host;
-	char *colon;
+	char copy[256];
+	const char *host;
+	const char *port;
 	int error;
 
-	snprintf(host, sizeof(host), "%s", text);
-	colon = strrchr(host, ':');
-	/* getaddrinfo() takes numbers beyond 65535 modulo that */
-	if (!colon || !port_is_good(colon + 1)) {
+	snprintf(copy, sizeof(copy), "%s", text);
+	if (!address_split(copy, &host, &port)) {
 		warn("%s takes ADDR:PORT, not \"%s\"", option, text);
 		exit(2);
 	}
-	*colon = '\0';
-	if (host[0] == '[' && colon > host + 1 && colon[-1] == ']') {
-		colon[-1] = '\0';
-		name++;
-	}
-	error = getaddrinfo(*name ? name : NULL, colon + 1, &hints, &ai);
+	error = getaddrinfo(*host ? host : NULL, port, &hints, &ai);
 	if (error != 0)
 		die("%s %s: %s", option, text, gai_strerror(error));
 	return ai;
@@ -64,8 +75,8 @@ void address_format(char *text, size_t size, const struct sockaddr *addr,
 			 v6 ? "]" : "", port);
 }
 
-/* "listening on ADDR:PORT": where port 0 has led. */
-void print_address(int fd)
+/* "WHAT on ADDR:PORT": where port 0 has led. */
+void print_address(const char *what, int fd)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
@@ -74,7 +85,7 @@ void print_address(int fd)
 	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0)
 		die("cannot find the address of the listening socket");
 	address_format(text, sizeof(text), (struct sockaddr *)&addr, len);
-	printf("listening on %s\n", text);
+	printf("%s on %s\n", what, text);
 	fflush(stdout);
 }
 
@@ -96,14 +107,36 @@ static int bind_to(const struct addrinfo *ai, int sndbuf)
 	return -1;
 }
 
-/* The socket of --listen, or the end of the program. */
-int listen_on(const char *text, int sndbuf)
+/* The port number that many further on; 0, any port, stays what it is. */
+static void move_port(char *text, size_t size, unsigned int number)
 {
-	struct addrinfo *ai = address_parse("--listen", text, AI_PASSIVE);
-	int fd = bind_to(ai, sndbuf);
+	char *port = strrchr(text, ':');
 
+	if (!port || !port_is_good(port + 1) || atoi(port + 1) == 0)
+		return;
+	port++;
+	snprintf(port, size - (size_t)(port - text), "%d",
+		 atoi(port) + (int)number);
+}
+
+/*
+ * The socket that an option's argument means, or the end of the program.
+ * number: of several sockets which one, each has the port behind the last.
+ */
+int listen_on(const char *option, const char *text, unsigned int number,
+	      int sndbuf)
+{
+	struct addrinfo *ai;
+	char place[256];
+	int fd;
+
+	snprintf(place, sizeof(place), "%s", text);
+	if (number > 0)
+		move_port(place, sizeof(place), number);
+	ai = address_parse(option, place, AI_PASSIVE);
+	fd = bind_to(ai, sndbuf);
 	if (fd < 0)
-		die("--listen %s: %s", text, strerror(errno));
+		die("%s %s: %s", option, place, strerror(errno));
 	freeaddrinfo(ai);
 	return fd;
 }

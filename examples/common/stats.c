@@ -4,27 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "json.h"
 #include "server.h"
-
-static void print_string(FILE *out, const char *s)
-{
-	if (!s || !*s) {
-		fputs("null", out);
-		return;
-	}
-	fputc('"', out);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < ' ' || c >= 0x7f)
-			fputc('?', out);
-		else
-			fputc(c, out);
-	}
-	fputc('"', out);
-}
 
 static void print_direction(FILE *out, const char *name,
 			    const struct ktls_dir_info *dir)
@@ -35,9 +16,9 @@ static void print_direction(FILE *out, const char *name,
 		reason = ktls_reason_str((enum ktls_reason)dir->reason);
 	fprintf(out, "\"%s\":{\"mode\":\"%s\",\"reason\":", name,
 		ktls_mode_str((enum ktls_mode)dir->mode));
-	print_string(out, reason);
+	json_string(out, reason);
 	fprintf(out, ",\"call\":");
-	print_string(out, dir->call);
+	json_string(out, dir->call);
 	fprintf(out,
 		",\"errno\":%d,\"bytes\":%llu,\"kernel_bytes\":%llu,"
 		"\"rekeys\":%llu}",
@@ -46,13 +27,13 @@ static void print_direction(FILE *out, const char *name,
 		(unsigned long long)dir->rekeys);
 }
 
-static const char *version_name(uint32_t version)
+void stats_look(const struct ktls_conn *tls)
 {
-	if (version == TLS1_2_VERSION)
-		return "TLSv1.2";
-	if (version == TLS1_3_VERSION)
-		return "TLSv1.3";
-	return NULL;
+	struct ktls_info info = {.size = sizeof(info)};
+
+	/* what it says now is not what is wanted */
+	if (ktls_get_info(tls, &info) < 0)
+		return;
 }
 
 void stats_print(const struct ktls_conn *tls, const char *more, const char *error)
@@ -69,17 +50,18 @@ void stats_print(const struct ktls_conn *tls, const char *more, const char *erro
 		return;
 
 	fputs("{\"version\":", out);
-	print_string(out, version_name(info.version));
+	json_string(out, tls_version_name(info.version));
 	fputs(",\"cipher\":", out);
-	print_string(out, info.cipher_name);
+	json_string(out, info.cipher_name);
 	if (more)
 		fprintf(out, ",%s", more);
 	fputc(',', out);
 	print_direction(out, "tx", &info.tx);
 	fputc(',', out);
 	print_direction(out, "rx", &info.rx);
-	fputs(",\"error\":", out);
-	print_string(out, error);
+	fprintf(out, ",\"zerocopy\":%s,\"error\":",
+		info.zerocopy ? "true" : "false");
+	json_string(out, error);
 	fputs("}\n", out);
 	fclose(out);
 

@@ -16,22 +16,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
-
-#include <arpa/inet.h>
 
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <ktls/openssl.h>
 
+#include "../common/client.h"
 #include "get.h"
 
 /* Seconds that the server may stay silent, or take nothing from us. */
@@ -139,37 +135,6 @@ void die_of_tls(const char *what, const struct ktls_conn *tls)
 	die("%s: %s", what, text);
 }
 
-static int connect_to(const struct url *url)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-	const struct timeval limit = {.tv_sec = TIME_LIMIT};
-	struct addrinfo *first;
-	int fd = -1;
-	int error = getaddrinfo(url->host, url->port, &hints, &first);
-
-	if (error != 0)
-		die("%s: %s", url->host, gai_strerror(error));
-	for (struct addrinfo *ai = first; ai && fd < 0; ai = ai->ai_next) {
-		fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC, 0);
-		if (fd < 0)
-			continue;
-		/* libktls keeps to these limits, and so does connect() */
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-		if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
-			error = errno;
-			close(fd);
-			errno = error;
-			fd = -1;
-		}
-	}
-	if (fd < 0)
-		die("cannot connect to %s port %s: %s", url->host, url->port,
-		    strerror(errno));
-	freeaddrinfo(first);
-	return fd;
-}
-
 static SSL_CTX *make_context(const struct options *o)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
@@ -186,33 +151,6 @@ static SSL_CTX *make_context(const struct options *o)
 	if (ktls_ctx_enable(ctx) < 0)
 		die("ktls_ctx_enable: %s", strerror(errno));
 	return ctx;
-}
-
-static bool is_address(const struct url *url)
-{
-	struct in_addr v4;
-
-	return url->v6 || inet_pton(AF_INET, url->host, &v4) == 1;
-}
-
-/* The certificate must be for this host; a name, not an address, is sent. */
-static SSL *make_ssl(SSL_CTX *ctx, const struct url *url)
-{
-	SSL *ssl = SSL_new(ctx);
-	int ok;
-
-	if (!ssl)
-		die("OpenSSL: %s", openssl_error());
-	SSL_set_connect_state(ssl);
-	if (is_address(url))
-		ok = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl),
-						   url->host);
-	else
-		ok = SSL_set1_host(ssl, url->host) == 1 &&
-		     SSL_set_tlsext_host_name(ssl, url->host) == 1;
-	if (ok != 1)
-		die("%s is no host's name: %s", url->host, openssl_error());
-	return ssl;
 }
 
 static void shake_hands(struct ktls_conn *tls, SSL *ssl, const struct url *url)
@@ -298,6 +236,7 @@ int main(int argc, char **argv)
 	struct head head;
 	struct url url;
 	SSL_CTX *ctx;
+	char why[400];
 	SSL *ssl;
 	int fd, out;
 
@@ -308,8 +247,12 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* a failed write() has a message instead */
 
 	ctx = make_context(&o);
-	ssl = make_ssl(ctx, &url);
-	fd = connect_to(&url);
+	ssl = client_ssl(ctx, url.host);
+	if (!ssl)
+		die("%s is no host's name: %s", url.host, openssl_error());
+	fd = client_connect(url.host, url.port, TIME_LIMIT, why, sizeof(why));
+	if (fd < 0)
+		die("%s", why);
 	in.tls = ktls_conn_new(ssl, fd, &o.policy);
 	if (!in.tls)
 		die("ktls_conn_new: %s", strerror(errno));

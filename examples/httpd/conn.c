@@ -47,6 +47,13 @@ static void set_state(struct conn *conn, enum conn_state state)
 		conn->limit = now_ms() + LIMIT_CLOSE;
 }
 
+/* After the handshake and a response: directions move there. */
+static void look(const struct conn *conn)
+{
+	if (conn->worker->config->stats)
+		stats_look(conn->tls);
+}
+
 static void set_error(struct conn *conn, const char *text)
 {
 	if (!conn->error[0])
@@ -75,6 +82,7 @@ static enum step do_handshake(struct conn *conn)
 {
 	if (ktls_handshake(conn->tls) < 0)
 		return blocked_or_failed(conn);
+	look(conn);
 	set_state(conn, CONN_READ);
 	return STEP_AGAIN;
 }
@@ -132,6 +140,7 @@ static enum step do_read(struct conn *conn)
 static enum step finish_response(struct conn *conn)
 {
 	response_drop(&conn->res);
+	look(conn);
 	if (!conn->res.keep_alive) {
 		set_state(conn, CONN_CLOSE);
 		return STEP_AGAIN;

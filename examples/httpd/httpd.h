@@ -11,6 +11,8 @@
  *   ranges.c    reads its Range field
  *   response.c  chooses file, ranges and status, writes the heads
  *   files.c     opens a file below the root, never above it
+ *   metrics.c   counters over plain HTTP, in the same epoll loop
+ *   log.c       lines of libktls on standard error
  */
 #ifndef HTTPD_H
 #define HTTPD_H
@@ -36,6 +38,7 @@
 #define LIMIT_SEND	60000 /* a response whose peer takes nothing */
 #define LIMIT_CLOSE	5000  /* waiting for the peer to close, too */
 #define LIMIT_STOP	30000 /* from SIGTERM to the end of the process */
+#define LIMIT_METRICS	5000  /* a connection that asks for metrics */
 
 /* Bytes of a file that a connection may send in one turn. */
 #define TURN (256 * 1024)
@@ -47,14 +50,17 @@ struct config {
 	const char *cert;
 	const char *key;
 	const char *listen;
+	const char *metrics; /* address of the first worker's, or NULL */
 	struct tls_options tls;
 	struct ktls_policy policy;
 	unsigned int workers;
 	int sndbuf; /* 0: the kernel's default */
 	bool stats;
+	bool device; /* negotiate only what a NIC can encrypt */
 
 	int root_fd;
 	int listen_fd;
+	int metrics_fd[MAX_WORKERS]; /* or -1 */
 	SSL_CTX *ctx;
 };
 
@@ -134,6 +140,8 @@ struct conn_list {
 	struct conn *first;
 };
 
+struct metrics;
+
 struct worker {
 	const struct config *config;
 	int epoll;
@@ -147,6 +155,7 @@ struct worker {
 	unsigned int cut; /* responses which the stop did not wait for */
 	struct conn_list open;
 	struct conn_list closing;
+	struct metrics *metrics; /* or NULL */
 };
 
 /* setup.c */
@@ -156,7 +165,7 @@ SSL_CTX *make_context(const struct config *config);
 int workers_run(const struct config *config);
 
 /* worker.c */
-int worker_run(const struct config *config, int signals);
+int worker_run(const struct config *config, int signals, int metrics_fd);
 void conn_list_move(struct conn *conn, struct conn_list *from,
 		    struct conn_list *to);
 
@@ -176,10 +185,24 @@ int ranges_parse(struct ranges *ranges, const char *s, off_t size);
 /* response.c */
 void response_make(struct response *res, const struct request *req,
 		   const struct config *config);
+void response_make_status(struct response *res, const struct request *req,
+			  int status);
+void response_make_memory(struct response *res, const struct request *req,
+			  const char *type, const char *body, size_t len);
 void response_drop(struct response *res);
 
 /* files.c */
 int files_open(int root_fd, const char *path, struct stat *st);
 const char *files_type(const char *path);
+
+/* metrics.c */
+struct metrics *metrics_start(int listen_fd, int epoll);
+void metrics_turn(struct metrics *m);
+void metrics_check_limits(struct metrics *m, int64_t now);
+void metrics_stop(struct metrics *m);
+void metrics_free(struct metrics *m);
+
+/* log.c */
+void log_start(const char *text);
 
 #endif

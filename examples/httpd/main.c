@@ -50,6 +50,14 @@ static const char usage[] =
 	"not\n"
 	"  --sndbuf N           SO_SNDBUF of the connections, in bytes\n"
 	"  --workers N          processes, default 1\n"
+	"  --zerocopy           let a NIC that encrypts read files in place; "
+	"they\n"
+	"                       must not change while they are sent\n"
+	"  --device             negotiate only what a NIC can encrypt\n"
+	"  --metrics ADDR:PORT  counters for Prometheus, at /metrics by plain "
+	"HTTP;\n"
+	"                       each further worker has the next port\n"
+	"  --log err|notice|info|debug   what libktls does, on stderr\n"
 	"  --stats              print a line of JSON for each closed "
 	"connection\n"
 	"  --tls 1.2|1.3        this version only\n"
@@ -84,6 +92,10 @@ static void parse_options(struct config *config, int argc, char **argv)
 		{"rekey-unsupported", required_argument, NULL, 'U'},
 		{"sndbuf", required_argument, NULL, 'b'},
 		{"workers", required_argument, NULL, 'w'},
+		{"zerocopy", no_argument, NULL, 'z'},
+		{"device", no_argument, NULL, 'd'},
+		{"metrics", required_argument, NULL, 'm'},
+		{"log", required_argument, NULL, 'L'},
 		{"stats", no_argument, NULL, 's'},
 		{"tls", required_argument, NULL, 'v'},
 		{"ciphers", required_argument, NULL, '2'},
@@ -135,6 +147,18 @@ static void parse_options(struct config *config, int argc, char **argv)
 				     &number);
 			config->workers = (unsigned int)number;
 			break;
+		case 'z':
+			policy->zerocopy = 1;
+			break;
+		case 'd':
+			config->device = true;
+			break;
+		case 'm':
+			config->metrics = optarg;
+			break;
+		case 'L':
+			log_start(optarg);
+			break;
 		case 's':
 			config->stats = true;
 			break;
@@ -168,6 +192,18 @@ static void parse_options(struct config *config, int argc, char **argv)
 	}
 }
 
+static void open_sockets(struct config *config)
+{
+	config->listen_fd =
+		listen_on("--listen", config->listen, 0, config->sndbuf);
+	for (unsigned int i = 0; i < config->workers; i++) {
+		config->metrics_fd[i] = -1;
+		if (config->metrics)
+			config->metrics_fd[i] =
+				listen_on("--metrics", config->metrics, i, 0);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct config config = {
@@ -185,8 +221,8 @@ int main(int argc, char **argv)
 	if (config.root_fd < 0)
 		die("--root %s: %s", config.root, strerror(errno));
 	config.ctx = make_context(&config);
-	config.listen_fd = listen_on(config.listen, config.sndbuf);
 	raise_file_limit();
+	open_sockets(&config);
 	/* libktls never raises it, but a closed stdout or stderr does */
 	signal(SIGPIPE, SIG_IGN);
 

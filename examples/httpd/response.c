@@ -310,17 +310,42 @@ static int status_of_errno(int error)
 	return 500;
 }
 
+static void reset(struct response *res, bool keep_alive)
+{
+	memset(res, 0, offsetof(struct response, text));
+	res->file = -1;
+	res->keep_alive = keep_alive;
+}
+
+/* A last response, of one line that says its status. */
+void response_make_status(struct response *res, const struct request *req,
+			  int status)
+{
+	reset(res, false);
+	make_line(res, req, status, 0);
+}
+
+/* A last response of memory, which has to stay until all is sent. */
+void response_make_memory(struct response *res, const struct request *req,
+			  const char *type, const char *body, size_t len)
+{
+	reset(res, false);
+	start(res, 200);
+	add(res, "Content-Type: %s\r\nContent-Length: %zu\r\n", type, len);
+	finish(res, req);
+	res->spans[res->span_count++] = text_from(res, 0);
+	if (req->method != METHOD_HEAD)
+		res->spans[res->span_count++] =
+			(struct ktls_span){.buf = body, .len = len};
+}
+
 /* Answer a request; res->keep_alive says what the caller would like. */
 void response_make(struct response *res, const struct request *req,
 		   const struct config *config)
 {
-	bool keep_alive = res->keep_alive && req->keep_alive;
 	struct stat st;
 
-	memset(res, 0, offsetof(struct response, text));
-	res->file = -1;
-	res->keep_alive = keep_alive;
-
+	reset(res, res->keep_alive && req->keep_alive);
 	if (req->error) {
 		make_line(res, req, req->error, 0);
 	} else if (req->method == METHOD_UNKNOWN) {

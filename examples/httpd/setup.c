@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What HTTP wants of the SSL_CTX: its name in ALPN. */
+/* What is special in the SSL_CTX: HTTP's name in ALPN, and --device. */
+#include <errno.h>
+#include <string.h>
+
 #include <openssl/ssl.h>
+
+#include <ktls/openssl.h>
 
 #include "httpd.h"
 
@@ -25,6 +30,11 @@ SSL_CTX *make_context(const struct config *config)
 {
 	SSL_CTX *ctx = server_context(&config->tls, config->cert, config->key);
 
+	if (config->device && ktls_ctx_narrow(ctx, KTLS_FOR_DEVICE) < 0)
+		die("--device: %s",
+		    errno == ENOTSUP
+			    ? "no TLS 1.2 with AES-GCM is left to negotiate"
+			    : strerror(errno));
 	SSL_CTX_set_alpn_select_cb(ctx, select_http11, NULL);
 	return ctx;
 }

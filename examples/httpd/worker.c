@@ -95,6 +95,7 @@ static void stop(struct worker *worker)
 		continue;
 	listen_to(worker, false);
 	close(worker->config->listen_fd);
+	metrics_stop(worker->metrics);
 
 	conn = worker->open.first;
 	while (conn) {
@@ -116,6 +117,8 @@ static void handle(struct worker *worker, const struct epoll_event *event)
 
 		if (read(worker->signals, &info, sizeof(info)) > 0)
 			worker->signalled = true;
+	} else if (what == worker->metrics) {
+		metrics_turn(worker->metrics);
 	} else {
 		conn_turn(what);
 	}
@@ -180,6 +183,7 @@ static void run(struct worker *worker)
 		if (now >= next_check) {
 			check_limits(&worker->open, now);
 			check_limits(&worker->closing, now);
+			metrics_check_limits(worker->metrics, now);
 			next_check = now + 1000;
 		}
 		if (!worker->stopping && now >= worker->listen_again)
@@ -197,7 +201,7 @@ static void run(struct worker *worker)
 }
 
 /* Serve until a signal; returns the exit status of the process. */
-int worker_run(const struct config *config, int signals)
+int worker_run(const struct config *config, int signals, int metrics_fd)
 {
 	struct worker worker = {
 		.config = config,
@@ -212,9 +216,12 @@ int worker_run(const struct config *config, int signals)
 	if (worker.epoll < 0 ||
 	    epoll_ctl(worker.epoll, EPOLL_CTL_ADD, signals, &event) < 0)
 		die("epoll: %s", strerror(errno));
+	if (metrics_fd >= 0)
+		worker.metrics = metrics_start(metrics_fd, worker.epoll);
 	run(&worker);
 	free_all(&worker.open);
 	free_all(&worker.closing);
+	metrics_free(worker.metrics);
 	close(worker.epoll);
 	if (worker.cut == 0)
 		return 0;

@@ -28,7 +28,8 @@ static sigset_t signal_set(bool with_sigchld)
 	return set;
 }
 
-static int serve(const struct config *config)
+/* number: that of the worker, and of its socket for metrics */
+static int serve(const struct config *config, unsigned int number)
 {
 	sigset_t set = signal_set(false);
 	int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -36,12 +37,21 @@ static int serve(const struct config *config)
 
 	if (signals < 0)
 		die("signalfd: %s", strerror(errno));
-	status = worker_run(config, signals);
+	status = worker_run(config, signals, config->metrics_fd[number]);
 	close(signals);
 	return status;
 }
 
-static pid_t start_worker(const struct config *config)
+/* The sockets for metrics that are not this worker's; all: its own, too. */
+static void close_metrics(const struct config *config, unsigned int number,
+			  bool all)
+{
+	for (unsigned int i = 0; i < config->workers; i++)
+		if (config->metrics_fd[i] >= 0 && (all || i != number))
+			close(config->metrics_fd[i]);
+}
+
+static pid_t start_worker(const struct config *config, unsigned int number)
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
@@ -55,7 +65,8 @@ static pid_t start_worker(const struct config *config)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		exit(1);
-	exit(serve(config));
+	close_metrics(config, number, false);
+	exit(serve(config, number));
 }
 
 /* Start those workers that do not run. */
@@ -63,7 +74,7 @@ static void fill(const struct config *config, pid_t *pids)
 {
 	for (unsigned int i = 0; i < config->workers; i++)
 		if (pids[i] <= 0)
-			pids[i] = start_worker(config);
+			pids[i] = start_worker(config, i);
 }
 
 /* Note the end of children; returns whether one ended with a failure. */
@@ -114,8 +125,10 @@ static int supervise(const struct config *config)
 		int signal = sigtimedwait(&set, NULL, &second);
 
 		if (signal == SIGTERM || signal == SIGINT) {
-			if (!stopping)
+			if (!stopping) {
 				close(config->listen_fd);
+				close_metrics(config, 0, true);
+			}
 			stopping = true;
 			signal_all(config, pids);
 		}
@@ -134,6 +147,8 @@ int workers_run(const struct config *config)
 	sigset_t set = signal_set(config->workers > 1);
 
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	print_address(config->listen_fd);
-	return config->workers > 1 ? supervise(config) : serve(config);
+	print_address("listening", config->listen_fd);
+	for (unsigned int i = 0; config->metrics && i < config->workers; i++)
+		print_address("metrics", config->metrics_fd[i]);
+	return config->workers > 1 ? supervise(config) : serve(config, 0);
 }

@@ -124,6 +124,7 @@ int flow_up(struct session *s)
 /* Say close_notify; TCP's queue may be full, or the kernel still encrypt. */
 static int end_down(struct session *s)
 {
+	session_look(s);
 	if (ktls_shutdown_write(s->tls, 0) == 0) {
 		s->down.state = FLOW_DONE;
 		return 0;

@@ -186,10 +186,10 @@ int main(int argc, char **argv)
 
 	config.ctx = server_context(&config.tls, config.cert, config.key);
 	config.backend = address_parse("--connect", config.connect, 0);
-	config.listen_fd = listen_on(config.listen, config.sndbuf);
+	config.listen_fd = listen_on("--listen", config.listen, 0, config.sndbuf);
 	raise_file_limit();
 	signals = open_signals();
-	print_address(config.listen_fd);
+	print_address("listening", config.listen_fd);
 
 	status = loop_run(&config, signals);
 	close(signals);

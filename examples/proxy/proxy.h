@@ -125,6 +125,7 @@ bool session_open(struct loop *loop, int fd);
 void session_turn(struct session *s);
 void session_check_limit(struct session *s, int64_t now);
 bool session_cut(struct session *s);
+void session_look(const struct session *s);
 void session_error(struct session *s, const char *who, const char *text);
 
 /* flow.c: these return 0, or -1 with the session's error set */

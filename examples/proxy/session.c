@@ -62,10 +62,18 @@ static enum step blocked_or_failed(struct session *s)
 	return STEP_GONE;
 }
 
+/* After the handshake, and before an end: directions move in between. */
+void session_look(const struct session *s)
+{
+	if (s->loop->config->stats)
+		stats_look(s->tls);
+}
+
 static enum step do_handshake(struct session *s)
 {
 	if (ktls_handshake(s->tls) < 0)
 		return blocked_or_failed(s);
+	session_look(s);
 	s->address = s->loop->config->backend;
 	set_state(s, SESSION_CONNECT);
 	return STEP_AGAIN;

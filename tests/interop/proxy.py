@@ -9,10 +9,9 @@ import signal
 import socket
 import sys
 import time
-import traceback
 
 from proxylib import (DOWN, LIMIT, MODE, UP, VERSION, Backend, Client, digest, expect, expect_no_clean_end, expect_reset,
-                      proxy, read_all, reset)
+                      proxy, read_all, reset, run_tests)
 
 
 def both_ways(p):
@@ -336,22 +335,4 @@ def test_no_more_files():
     p.check_stats(3)
 
 
-def main():
-    failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith('test_'):
-            continue
-        start = time.monotonic()
-        title = f'proxy {VERSION}: ' + name[5:].replace('_', ' ')
-        try:
-            test()
-            print('ok %s %d s' % (title, time.monotonic() - start), flush=True)
-        except Exception:  # pylint: disable=broad-except
-            failed += 1
-            print('FAIL ' + title)
-            traceback.print_exc(file=sys.stdout)
-            sys.stdout.flush()
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(run_tests('proxy', globals()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What proxy.py needs to test ktls-proxy: the program, a client that is Python's ssl, and a plain back-end."""
+"""What proxy.py and metrics.py need: programs of ours, a client that is Python's ssl, a plain back-end, the lines."""
 import contextlib
 import hashlib
 import json
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 USE, VERSION, CERT, KEY = sys.argv[1:]
 VERSIONS = {'1.2': ssl.TLSVersion.TLSv1_2, '1.3': ssl.TLSVersion.TLSv1_3}
@@ -49,27 +50,20 @@ def read_all(sock, size=1 << 62):
     return bytes(data)
 
 
-class Proxy:
-    """A ktls-proxy in front of a listening socket; stats has its lines when it has ended."""
+class Program:
+    """One of our servers; stats has its lines when it has ended."""
 
-    def __init__(self, *options, backend=None, files=None):
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.listener.settimeout(LIMIT)
-        address = backend or '127.0.0.1:%d'
-        if '%d' in address:
-            address %= self.listener.getsockname()[1]
+    def __init__(self, *command, files=None):
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))) if files else None
         self.process = subprocess.Popen(
-            ['ktls-proxy', '--listen', '127.0.0.1:0', '--connect', address, '--cert', CERT, '--key', KEY,
-             '--tx', USE, '--rx', USE, '--tls', VERSION, '--stats', *options],
+            [*command, '--listen', '127.0.0.1:0', '--cert', CERT, '--key', KEY, '--stats'],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
-        self.port = int(self.process.stdout.readline().rsplit(':', 1)[1])
+        self.port = self.next_port()
         self.stats = []
 
-    def accept(self):
-        sock = self.listener.accept()[0]
-        sock.settimeout(LIMIT)
-        return sock
+    def next_port(self):
+        """That of the next line, which tells of one."""
+        return int(self.process.stdout.readline().rsplit(':', 1)[1])
 
     def stop(self):
         """A graceful stop; returns the exit status."""
@@ -77,8 +71,46 @@ class Proxy:
             self.process.send_signal(signal.SIGTERM)
         out, self.errors = self.process.communicate(timeout=LIMIT)
         self.stats = [json.loads(line) for line in out.splitlines() if line.startswith('{')]
-        self.listener.close()
         return self.process.returncode
+
+    def expect_quiet(self):
+        """While nothing moves the processor has nothing to do."""
+        before = self.cpu()
+        time.sleep(1)
+        used = self.cpu() - before
+        if used > 0.3:
+            raise AssertionError(f'{used} s of processor time while nothing moved')
+
+    def descriptors(self):
+        return len(os.listdir(f'/proc/{self.process.pid}/fd'))
+
+    def cpu(self):
+        with open(f'/proc/{self.process.pid}/stat', encoding='ascii') as f:
+            fields = f.read().rsplit(')', 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+class Proxy(Program):
+    """A ktls-proxy in front of a listening socket."""
+
+    def __init__(self, *options, backend=None, files=None):
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.listener.settimeout(LIMIT)
+        address = backend or '127.0.0.1:%d'
+        if '%d' in address:
+            address %= self.listener.getsockname()[1]
+        super().__init__('ktls-proxy', '--connect', address, '--tx', USE, '--rx', USE, '--tls', VERSION, *options,
+                         files=files)
+
+    def accept(self):
+        sock = self.listener.accept()[0]
+        sock.settimeout(LIMIT)
+        return sock
+
+    def stop(self):
+        status = super().stop()
+        self.listener.close()
+        return status
 
     def check_stats(self, number, error=None, mode=MODE):
         expect(len(self.stats), number, 'closed connections')
@@ -92,14 +124,6 @@ class Proxy:
             elif error not in (line['error'] or ''):
                 raise AssertionError(f'error is {line["error"]!r}, wanted {error!r}')
 
-    def expect_quiet(self):
-        """While nothing moves the processor has nothing to do."""
-        before = self.cpu()
-        time.sleep(1)
-        used = self.cpu() - before
-        if used > 0.3:
-            raise AssertionError(f'{used} s of processor time while nothing moved')
-
     def expect_closed(self, descriptors):
         """A session is over before anybody asks for it."""
         limit = time.monotonic() + 10
@@ -108,18 +132,10 @@ class Proxy:
                 raise AssertionError('the connection is still there')
             time.sleep(0.05)
 
-    def descriptors(self):
-        return len(os.listdir(f'/proc/{self.process.pid}/fd'))
-
-    def cpu(self):
-        with open(f'/proc/{self.process.pid}/stat', encoding='ascii') as f:
-            fields = f.read().rsplit(')', 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-
 
 @contextlib.contextmanager
-def proxy(*options, status=0, **more):
-    p = Proxy(*options, **more)
+def running(p, status=0):
+    """It is stopped at the end of the block, and has to end with that status."""
     try:
         yield p
     except BaseException:
@@ -128,6 +144,10 @@ def proxy(*options, status=0, **more):
         print(p.stats[-3:], p.errors)
         raise
     expect(p.stop(), status, 'exit status')
+
+
+def proxy(*options, status=0, **more):
+    return running(Proxy(*options, **more), status)
 
 
 class Client:
@@ -258,3 +278,22 @@ def expect_no_clean_end(client):
     client.read_to_end()
     if client.end == 'close_notify':
         raise AssertionError('the client saw a clean end')
+
+
+def run_tests(what, functions):
+    """Those whose names begin with test_: a line for each; returns the exit status."""
+    failed = 0
+    for name, test in list(functions.items()):
+        if not name.startswith('test_'):
+            continue
+        start = time.monotonic()
+        title = f'{what} {VERSION}: ' + name[5:].replace('_', ' ')
+        try:
+            test()
+            print('ok %s %d s' % (title, time.monotonic() - start), flush=True)
+        except Exception:  # pylint: disable=broad-except
+            failed += 1
+            print('FAIL ' + title)
+            traceback.print_exc(file=sys.stdout)
+            sys.stdout.flush()
+    return 1 if failed else 0

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The end of a connection that libktls is, driven by its public calls. */
-#include "vmtest.h"
+#include "vmnet.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -71,6 +71,8 @@ static bool wait_for(struct vt_end *e, int events, const char *what)
 
 int vt_end_handshake(struct vt_end *e)
 {
+	struct ktls_info info;
+
 	while (ktls_handshake(e->c) < 0) {
 		if (errno == EINTR) {
 			e->interrupts++;
@@ -83,6 +85,9 @@ int vt_end_handshake(struct vt_end *e)
 			return -1;
 		}
 	}
+	/* elsewhere the library asks by itself, in the namespace it is in */
+	if (vt_nic_used)
+		vt_end_info(e, &info);
 	return 0;
 }
 
@@ -217,7 +222,14 @@ int vt_end_close(struct vt_end *e)
 
 void vt_end_info(const struct vt_end *e, struct ktls_info *info)
 {
+	int here = -1;
+
 	memset(info, 0, sizeof(*info));
 	info->size = sizeof(*info);
+	/* the kernel answers questions about sockets in their own namespace */
+	if (vt_nic_used)
+		here = vt_nic_enter(e->fd);
 	MUST(ktls_get_info(e->c, info) == 0);
+	if (vt_nic_used)
+		vt_far_leave(here);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A network between two namespaces, where packets can be delayed and lost. */
-#include "vmtest.h"
+#include "vmnet.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,31 +41,45 @@ int vt_far_make(void)
 	return 0;
 }
 
-/* A socket of the other namespace */
-static int far_socket(void)
+int vt_far_enter(const char *name)
 {
 	const int here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	const int there = open("/run/netns/ktls-far", O_RDONLY | O_CLOEXEC);
-	int fd;
+	char path[64];
+	int there;
 
+	snprintf(path, sizeof(path), "/run/netns/%s", name);
+	there = open(path, O_RDONLY | O_CLOEXEC);
 	MUST(here >= 0 && there >= 0);
 	MUST(setns(there, CLONE_NEWNET) == 0);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	MUST(fd >= 0);
+	close(there);
+	return here;
+}
+
+void vt_far_leave(int here)
+{
 	MUST(setns(here, CLONE_NEWNET) == 0);
 	close(here);
-	close(there);
+}
+
+int vt_far_socket(struct sockaddr_in *a)
+{
+	const int here = vt_far_enter("ktls-far");
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	MUST(fd >= 0);
+	vt_far_leave(here);
+	*a = (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(0xc0000202), /* 192.0.2.2 */
+	};
 	return fd;
 }
 
 void vt_far_pair(int fd[2], int sndbuf, int lowat)
 {
-	struct sockaddr_in a = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(0xc0000202), /* 192.0.2.2 */
-	};
+	struct sockaddr_in a;
 	socklen_t len = sizeof(a);
-	const int l = far_socket();
+	const int l = vt_far_socket(&a);
 
 	fd[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	MUST(fd[0] >= 0);

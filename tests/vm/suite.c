@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Cipher suites, contexts and sockets of the tests, and the kernel's view. */
-#include "vmtest.h"
+#include "vmnet.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -206,8 +206,10 @@ void vt_tcp_pair_small(int fd[2], int mss, int rcvbuf)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
 	socklen_t len = sizeof(a);
-	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	int l, on = 1;
 
+	l = vt_nic_used ? vt_far_socket(&a)
+			: socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	MUST(l >= 0);
 	MUST(bind(l, (struct sockaddr *)&a, sizeof(a)) == 0);
 	MUST(listen(l, 1) == 0);

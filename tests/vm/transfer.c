@@ -3,7 +3,7 @@
  * ktls-vm-transfer [LABEL]: every version, cipher, role, mode and kind of
  * socket carries data both ways, and the kernel's counters prove who did it.
  */
-#include "vmtest.h"
+#include "vmnet.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -89,8 +89,9 @@ static void check_dir(const struct run *r, const struct ktls_dir_info *d,
 	const char *call, *name = dir == KTLS_TX ? "tx" : "rx";
 	int e;
 	const uint32_t reason = expect(r, dir, &e, &call);
-	const uint32_t mode =
-		reason == KTLS_REASON_NONE ? KTLS_MODE_KERNEL : KTLS_MODE_USER;
+	const bool nic = vt_nic_used && vt_nic_offloads(r->suite);
+	const uint32_t mode = reason == KTLS_REASON_NONE ? vt_nic_mode(nic)
+							 : KTLS_MODE_USER;
 
 	CHECK(d->mode == mode && d->reason == reason,
 	      "%s is %s (%s), not %s (%s)", name,
@@ -220,7 +221,7 @@ static void run(struct run *r, SSL_CTX *lib, SSL_CTX *other)
 
 static const char *found(const struct ktls_dir_info *d, char *buf, size_t size)
 {
-	if (d->mode == KTLS_MODE_KERNEL)
+	if (d->mode != KTLS_MODE_USER)
 		return "kernel";
 	snprintf(buf, size, "user(%s%s%s)", vt_reason(d->reason),
 		 d->sys_errno ? "," : "",

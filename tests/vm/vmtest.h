@@ -23,7 +23,7 @@ enum {
 	VT_DIGEST = 64
 };
 
-/* report.c: results, and the kernel's counters */
+/* report.c: results */
 
 /* Name of the program and its time limit; call it first. */
 void vt_begin(const char *name, unsigned int seconds);
@@ -45,6 +45,14 @@ bool vt_failed(const char *file, int line, const char *cond, const char *fmt,
 #define MUST(cond) vt_must((cond), __FILE__, __LINE__, #cond)
 void vt_must(bool ok, const char *file, int line, const char *cond);
 
+int64_t vt_now(void);
+void vt_sleep_ms(int ms);
+/* Waits for events, VT_WAIT at most; false: nothing came. */
+bool vt_poll(int fd, int events);
+const char *vt_reason(uint32_t reason);
+
+/* stat.c: the kernel's counters; over nicsim, of both ends together */
+
 struct vt_stat {
 	long tx_sw;
 	long rx_sw;
@@ -64,12 +72,6 @@ void vt_stat_read(struct vt_stat *s);
 /* That exactly so many directions went to the kernel since then. */
 void vt_stat_check(const struct vt_stat *before, int tx, int rx,
 		   bool decrypt_errors);
-
-int64_t vt_now(void);
-void vt_sleep_ms(int ms);
-/* Waits for events, VT_WAIT at most; false: nothing came. */
-bool vt_poll(int fd, int events);
-const char *vt_reason(uint32_t reason);
 
 /* suite.c: ciphers, contexts, and what this kernel can do with them */
 

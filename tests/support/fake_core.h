@@ -67,6 +67,7 @@ ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
  * been done when -EAGAIN or -EINPROGRESS say how far it has come.
  */
 int fake_tls_close_record(struct fake_socket *s);
+int fake_tls_device_end(struct fake_socket *s);
 /* Fails the test when MSG_MORE comes with n bytes that fill a record. */
 void fake_tls_more(const struct fake_socket *s, size_t n);
 /* As fake_tls_send() of data that are one fragment, of which 17 fit. */

@@ -19,7 +19,9 @@ ssize_t ktls__sys_send(int fd, const void *buf, size_t len)
 	r = fake_enter_io(FAKE_SEND, &len);
 	if (r == 0 && !s)
 		r = -EBADF;
-	if (r == 0 && s->tx.on)
+	if (r == 0 && s->tx.on && s->tx.device && whole == 0)
+		r = fake_tls_device_end(s);
+	else if (r == 0 && s->tx.on)
 		r = fake_tls_send(s, 23, buf, len, len < whole);
 	else if (r == 0)
 		r = fake_plain_send(s, buf, len);

@@ -100,6 +100,11 @@ static ssize_t tls_sendmsg(struct fake_socket *s, const struct msghdr *msg,
 
 	if (r < 0)
 		return r;
+	if (typed && s->tx.device && whole == 0)
+		fake_broken("an empty record from the NIC");
+	/* tls_sw.c, tls_set_sw_offload(): RX takes what closes TX's records */
+	if (typed && s->tx.device && s->rx.on && s->open_record.len > 0)
+		fake_broken("an open record becomes a part of this one");
 	if (typed) {
 		r = fake_tls_close_record(s);
 		if (whole == 0 || (r < 0 && r != -EAGAIN && r != -EINPROGRESS))

@@ -212,6 +212,8 @@ short fake_ready(const struct fake_socket *s, short events)
 
 	if (s->error)
 		ready |= POLLERR | POLLHUP | POLLIN | POLLOUT;
+	if (s->so_error)
+		ready |= POLLERR;
 	if (s->rx.on ? fake_tls_readable(s) : s->in.len > 0)
 		ready |= POLLIN;
 	if (s->peer->fin_sent)

@@ -108,6 +108,26 @@ ssize_t fake_tls_send(struct fake_socket *s, uint8_t type, const uint8_t *p,
 	return done == 0 && n > 0 ? -EAGAIN : (ssize_t)done;
 }
 
+/*
+ * A send of no bytes, net/tls/tls_device.c, tls_push_data(): what TCP has not
+ * got goes first. It would make a record of nothing where none is open.
+ */
+int fake_tls_device_end(struct fake_socket *s)
+{
+	const int failed = fake_send_error(s);
+
+	if (failed)
+		return failed;
+	fake_push(s);
+	if (s->tx_list.len > 0)
+		return -EAGAIN;
+	if (s->open_record.len == 0)
+		fake_broken("an empty record from the NIC");
+	close_record(s, 23);
+	fake_call_done(s);
+	return 0;
+}
+
 ssize_t fake_tls_page(struct fake_socket *s, const uint8_t *p, size_t n, bool more)
 {
 	const ssize_t r = fake_tls_send(s, 23, p, n, more);

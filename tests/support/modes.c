@@ -7,13 +7,15 @@
 #include "fake_core.h"
 
 const struct mode modes[] = {
-	{"user", KTLS_OFF, 0, false, TLS1_3_VERSION, false},
-	{"kernel", KTLS_REQUIRE, 0, false, TLS1_3_VERSION, false},
-	{"moves", KTLS_AUTO, 30000, false, TLS1_3_VERSION, false},
-	{"user_blocking", KTLS_OFF, 0, true, TLS1_3_VERSION, false},
-	{"kernel_blocking", KTLS_REQUIRE, 0, true, TLS1_3_VERSION, false},
-	{"user_1_2", KTLS_OFF, 0, false, TLS1_2_VERSION, false},
-	{"old_kernel_1_2", KTLS_REQUIRE, 0, false, TLS1_2_VERSION, true},
+	{"user", KTLS_OFF, 0, false, TLS1_3_VERSION, false, false},
+	{"kernel", KTLS_REQUIRE, 0, false, TLS1_3_VERSION, false, false},
+	{"moves", KTLS_AUTO, 30000, false, TLS1_3_VERSION, false, false},
+	{"user_blocking", KTLS_OFF, 0, true, TLS1_3_VERSION, false, false},
+	{"kernel_blocking", KTLS_REQUIRE, 0, true, TLS1_3_VERSION, false, false},
+	{"user_1_2", KTLS_OFF, 0, false, TLS1_2_VERSION, false, false},
+	{"old_kernel_1_2", KTLS_REQUIRE, 0, false, TLS1_2_VERSION, true, false},
+	{"nic_1_2", KTLS_REQUIRE, 0, false, TLS1_2_VERSION, false, true},
+	{"nic_blocking_1_2", KTLS_REQUIRE, 0, true, TLS1_2_VERSION, false, true},
 };
 const size_t n_modes = ARRAY_SIZE(modes);
 
@@ -33,6 +35,7 @@ static void start(struct pair *p, const struct mode *m, bool tx,
 
 	fake_reset();
 	fake_kernel.old = m->old;
+	fake_kernel.device_tx = m->nic;
 	pair_start(p, &o);
 	fake_socket(p->fd)->capacity = capacity ? capacity : 1 << 20;
 	fake_socket(p->peer_fd)->capacity = capacity ? capacity : 1 << 20;

@@ -15,6 +15,7 @@ struct mode {
 	bool blocking;
 	int version;
 	bool old; /* a kernel before 6.5 */
+	bool nic; /* that encrypts what is sent */
 };
 extern const struct mode modes[];
 extern const size_t n_modes;

@@ -15,6 +15,9 @@ static void record_that_is_closed_arrives_later(void **state)
 {
 	const struct mode *m = *state;
 
+	/* a NIC encrypts at once, and TCP has its records */
+	if (m->nic)
+		return;
 	for (int i = 0; i < 10; i++) {
 		struct pair p;
 

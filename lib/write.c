@@ -22,12 +22,7 @@ static bool is_pipe(const struct ktls__source *src)
 	return !src->iov && !src->spans;
 }
 
-/*
- * Makes sure of the last record's tail, which may wait in c->out: a caller
- * that was told of all its bytes has no reason to come back. So it is told of
- * one byte less, and the next call finds that byte sent. A single byte can
- * not be told less of; writable() has made its tail next to impossible.
- */
+/* What waits goes to the socket, and with it the open record, unless more. */
 static ssize_t settle(struct ktls_conn *c, bool more)
 {
 	ssize_t r;
@@ -40,6 +35,12 @@ static ssize_t settle(struct ktls_conn *c, bool more)
 	return r;
 }
 
+/*
+ * Makes sure of the last record's tail, which may wait in c->out: a caller
+ * that was told of all its bytes has no reason to come back. So it is told of
+ * one byte less, and the next call finds that byte sent. A single byte can
+ * not be told less of; writable() has made its tail next to impossible.
+ */
 static ssize_t settle_tail(struct ktls_conn *c, const struct ktls__source *src,
 			   size_t done)
 {

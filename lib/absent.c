@@ -11,17 +11,15 @@ enum { REMEMBER_MS = 10000 };
 static _Atomic int64_t *until(const struct ktls_conn *c, uint32_t reason)
 {
 	struct ktls__context *ctx = ktls__keys_context(c);
-	const struct ktls__cipher *cipher;
-	unsigned int version;
 
 	if (!ctx)
 		return NULL;
 	if (reason == KTLS_REASON_NO_ULP)
 		return &ctx->absent[KTLS__ABSENT_ULP];
 	if (reason != KTLS_REASON_CIPHER_KERNEL ||
-	    ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE)
+	    ktls__keys_reason(c) != KTLS_REASON_NONE)
 		return NULL;
-	return &ctx->absent[KTLS__ABSENT_CIPHER + cipher->id];
+	return &ctx->absent[KTLS__ABSENT_CIPHER + c->cipher->id];
 }
 
 const struct ktls__absence *ktls__absent_known(const struct ktls_conn *c)

@@ -48,6 +48,23 @@ static int handed(const struct ktls_conn *c, uint64_t *bytes)
 	return 0;
 }
 
+int ktls__account_handed(const struct ktls_conn *c, uint64_t *bytes)
+{
+	uint64_t again;
+	int r;
+
+	*bytes = 0;
+	if (!c->tcp)
+		return 0;
+	/* nothing is sent: only an ACK in between makes two of them differ */
+	do {
+		r = handed(c, bytes);
+		if (r == 0)
+			r = handed(c, &again);
+	} while (r == 0 && again != *bytes);
+	return r;
+}
+
 int ktls__account_start(struct ktls_conn *c, uint64_t seq)
 {
 	c->seq0 = seq;
@@ -59,19 +76,14 @@ int ktls__account_start(struct ktls_conn *c, uint64_t seq)
 int ktls__account_seq(const struct ktls_conn *c, int dir, uint64_t *seq)
 {
 	uint8_t info[KTLS__CRYPTO_INFO_MAX];
-	const struct ktls__cipher *cipher;
-	unsigned int version;
-	socklen_t len;
+	socklen_t len = c->cipher->info_size;
 	int r;
 
-	if (ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE)
-		return -EINVAL;
-	len = cipher->info_size;
 	r = ktls__sys_getsockopt(c->fd, KTLS__SOL_TLS,
 				 dir == KTLS_TX ? KTLS__TLS_TX : KTLS__TLS_RX,
 				 info, &len);
 	if (r == 0)
-		*seq = ktls__cipher_unpack_seq(cipher, info);
+		*seq = ktls__cipher_unpack_seq(c->cipher, info);
 	explicit_bzero(info, sizeof(info));
 	return r;
 }
@@ -91,16 +103,12 @@ int ktls__account_rekey(struct ktls_conn *c)
 
 int64_t ktls__account_unsent(const struct ktls_conn *c)
 {
-	const struct ktls__cipher *cipher;
-	unsigned int version;
 	uint64_t seq, bytes;
 	int64_t unsent;
 	int r;
 
 	if (c->tx.mode != KTLS_MODE_KERNEL)
 		return (int64_t)(c->out.len + c->open.len);
-	if (ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE)
-		return -EINVAL;
 	/* the number first: a record made in between only adds to the rest */
 	r = ktls__account_seq(c, KTLS_TX, &seq);
 	if (r == 0)
@@ -109,7 +117,7 @@ int64_t ktls__account_unsent(const struct ktls_conn *c)
 		return r;
 	unsent = (int64_t)(c->plain +
 			   (c->records + seq - c->seq0) *
-				   ktls__cipher_overhead(cipher, version) -
+				   ktls__cipher_overhead(c->cipher, c->version) -
 			   (bytes - c->handed0)) +
 		 (int64_t)c->out.len;
 	return unsent > 0 ? unsent : 0;
@@ -132,7 +140,7 @@ int ktls__account_close(struct ktls_conn *c)
 
 	/* to Linux 7.3 no NIC is given keys of TLS 1.3 */
 	if (c->open_kernel == 0 || c->tx.told == KTLS_MODE_KERNEL ||
-	    SSL_version(c->ssl) != KTLS__TLS12)
+	    c->version != KTLS__TLS12)
 		return 0;
 	/* as soon as there is room the kernel pushes what is not that record */
 	if (!all_in_tcp(c) &&

@@ -28,4 +28,10 @@ int64_t ktls__account_unacked(const struct ktls_conn *c);
  */
 int ktls__account_close(struct ktls_conn *c);
 
+/*
+ * Bytes that TCP was handed in the connection's life, while nothing is sent; 0
+ * where it is not TCP. 0 or -errno.
+ */
+int ktls__account_handed(const struct ktls_conn *c, uint64_t *bytes);
+
 #endif

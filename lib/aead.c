@@ -139,6 +139,12 @@ ssize_t ktls__aead_open(const struct ktls__protection *p, uint64_t seq,
 	return (ssize_t)n;
 }
 
+void ktls__aead_nonce(struct ktls__protection *p, uint64_t nonce)
+{
+	if (ktls__cipher_explicit_nonce(p->cipher, p->version))
+		put64(p->keys.iv + p->cipher->salt, nonce);
+}
+
 ssize_t ktls__aead_seal(const struct ktls__protection *p, uint64_t seq,
 			uint8_t type, const uint8_t *in, size_t len, uint8_t *out)
 {
@@ -154,7 +160,7 @@ ssize_t ktls__aead_seal(const struct ktls__protection *p, uint64_t seq,
 	out[3] = (uint8_t)((total - KTLS__HEADER) >> 8);
 	out[4] = (uint8_t)(total - KTLS__HEADER);
 	if (ktls__cipher_explicit_nonce(p->cipher, p->version)) {
-		put64(body, seq);
+		memcpy(body, p->keys.iv + p->cipher->salt, EXPLICIT);
 		body += EXPLICIT;
 	}
 	make_nonce(p, seq, out + KTLS__HEADER, nonce);

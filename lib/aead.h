@@ -26,6 +26,9 @@ ssize_t ktls__aead_open(const struct ktls__protection *p, uint64_t seq,
 			const uint8_t *rec, size_t len, uint8_t *out,
 			uint8_t *type, size_t *padding);
 
+/* Of the next record, where it has one in front: RFC 5288 section 3. */
+void ktls__aead_nonce(struct ktls__protection *p, uint64_t nonce);
+
 /*
  * Makes one record of in to out, which has room for len plus
  * ktls__cipher_overhead(). Returns the record's length, or -EIO.

@@ -15,77 +15,13 @@
 #include "record.h"
 #include "rekey.h"
 #include "sys.h"
+#include "wire.h"
 
 enum {
-	/* kept for the key check in any case: tickets, Finished, alerts */
-	KEEP = 2048,
 	/* a handshake flight the peer does not read; data is one record */
 	OUT_MAX = 256 * 1024,
 	FRAME = 3 /* bytes in front of a control record in out */
 };
-
-size_t ktls__track_want(const struct ktls__track *t)
-{
-	return t->have < KTLS__HEADER ? KTLS__HEADER - t->have : t->left;
-}
-
-bool ktls__track_aligned(const struct ktls__track *t)
-{
-	return t->have == 0;
-}
-
-void ktls__track_rekey(struct ktls__track *t)
-{
-	t->seq = 0;
-	t->kept = false;
-}
-
-static void track_end(struct ktls__track *t)
-{
-	t->have = 0;
-	if (t->header[0] == KTLS__CHANGE_CIPHER_SPEC) {
-		/* RFC 5246 section 6.1: the next record is number 0 */
-		ktls__track_rekey(t);
-		return;
-	}
-	t->seq++;
-	t->kept = t->keeping;
-}
-
-static void track_keep(struct ktls__track *t, const uint8_t *p, size_t n)
-{
-	if (t->keeping && !ktls__buf_append(&t->last, p, n))
-		t->keeping = false;
-}
-
-void ktls__track(struct ktls__track *t, const uint8_t *p, size_t n)
-{
-	while (n > 0) {
-		size_t want = ktls__track_want(t);
-		size_t k = n < want ? n : want;
-
-		if (t->have < KTLS__HEADER) {
-			memcpy(t->header + t->have, p, k);
-			t->have += k;
-			if (t->have == KTLS__HEADER) {
-				t->left = (size_t)t->header[3] << 8 |
-					  t->header[4];
-				t->kept = false;
-				t->keeping = t->keep_all || t->left <= KEEP;
-				t->last.off = 0;
-				t->last.len = 0;
-				track_keep(t, t->header, KTLS__HEADER);
-			}
-		} else {
-			track_keep(t, p, k);
-			t->left -= k;
-		}
-		if (t->have == KTLS__HEADER && t->left == 0)
-			track_end(t);
-		p += k;
-		n -= k;
-	}
-}
 
 static int flush_ciphertext(struct ktls_conn *c)
 {
@@ -111,7 +47,7 @@ static void control_sent(struct ktls_conn *c, size_t len, size_t sent)
 	c->plain += sent;
 	ktls__control_count(&c->tx, type);
 	ktls__buf_drop(&c->out, gone);
-	c->old_key -= gone < c->old_key ? gone : c->old_key;
+	c->old_key -= gone < c->old_key ? (uint32_t)gone : c->old_key;
 	if (sent == len)
 		return;
 	/* the kernel made a record of a part: frame the rest anew */
@@ -169,7 +105,7 @@ bool ktls__out_control(struct ktls_conn *c, uint8_t type, const uint8_t *p,
 	to[1] = (uint8_t)(n >> 8);
 	to[2] = (uint8_t)n;
 	memcpy(to + FRAME, p, n);
-	c->out.len += FRAME + n;
+	c->out.len += (uint32_t)(FRAME + n);
 	return true;
 }
 
@@ -272,7 +208,7 @@ static int bio_write(BIO *bio, const char *buf, int len)
 	if (r == 0)
 		return len;
 	if (r != -EAGAIN)
-		c->bio_tx_errno = -r;
+		c->bio_tx_errno = (short)-r;
 	BIO_set_retry_write(bio);
 	return -1;
 }
@@ -288,6 +224,30 @@ static ssize_t read_feed(struct ktls_conn *c, char *buf, size_t len)
 	return (ssize_t)n;
 }
 
+/*
+ * Of an adopted SSL nobody knows how far it is in a record. It says so: it asks
+ * for what it still wants of a header or a body, and read-ahead is off.
+ */
+static size_t find_boundary(struct ktls_conn *c, size_t len)
+{
+	struct ktls__track *t = &c->rx.track;
+
+	if (t->within && len == KTLS__HEADER &&
+	    strcmp(SSL_rstate_string(c->ssl), "RH") == 0)
+		t->within = false;
+	return t->within ? len : ktls__track_want(t);
+}
+
+static void follow(struct ktls_conn *c, const char *buf, size_t n, size_t wanted)
+{
+	struct ktls__track *t = &c->rx.track;
+
+	if (!t->within)
+		ktls__track(t, (const uint8_t *)buf, n);
+	else if (n == wanted && strcmp(SSL_rstate_string(c->ssl), "RB") == 0)
+		t->within = false;
+}
+
 static int bio_read(BIO *bio, char *buf, int len)
 {
 	struct ktls_conn *c = BIO_get_data(bio);
@@ -297,21 +257,21 @@ static int bio_read(BIO *bio, char *buf, int len)
 	BIO_clear_retry_flags(bio);
 	if (!c || len <= 0)
 		return -1;
-	want = ktls__track_want(&c->rx.track);
+	want = find_boundary(c, (size_t)len);
 	if ((size_t)len < want)
 		want = (size_t)len;
 	if (c->rx.mode == KTLS_MODE_KERNEL)
 		n = read_feed(c, buf, want);
 	else
-		n = ktls__sys_recv(c->fd, buf, want);
+		n = ktls__wire_recv(c, buf, want);
 	if (n > 0) {
-		ktls__track(&c->rx.track, (uint8_t *)buf, (size_t)n);
+		follow(c, buf, (size_t)n, want);
 		return (int)n;
 	}
 	if (n == 0)
 		c->eof = true;
 	else if (n != -EAGAIN)
-		c->bio_rx_errno = (int)-n;
+		c->bio_rx_errno = (short)-n;
 	BIO_set_retry_read(bio);
 	return -1;
 }
@@ -323,12 +283,13 @@ int ktls__bio_feed(struct ktls_conn *c, uint8_t type, const uint8_t *p, size_t n
 	ssize_t r = -ENOMEM;
 
 	if (to && ktls__keys_derive(c, KTLS_RX, &prot) == KTLS_REASON_NONE) {
+		ktls__aead_nonce(&prot, c->rx.track.seq);
 		r = ktls__aead_seal(&prot, c->rx.track.seq, type, p, n, to);
 		explicit_bzero(&prot, sizeof(prot));
 	}
 	if (r < 0)
 		return (int)r;
-	c->feed.len += (size_t)r;
+	c->feed.len += (uint32_t)r;
 	return 0;
 }
 
@@ -394,7 +355,36 @@ BIO *ktls__bio_new(struct ktls_conn *c)
 	return bio;
 }
 
-void ktls__bio_detach(BIO *bio)
+void ktls__info_callback(const SSL *ssl, int where, int ret)
 {
-	BIO_set_data(bio, NULL);
+	struct ktls_conn *c = SSL_get_ex_data(ssl, ktls__ssl_index());
+	void (*next)(const SSL *, int, int) = c ? c->next_info : NULL;
+
+	if (c && (where & SSL_CB_ALERT)) {
+		if (where & SSL_CB_READ)
+			c->error.alert_received = ret & 0xff;
+		else
+			c->error.alert_sent = ret & 0xff;
+	}
+	if (!next)
+		next = SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
+	if (next)
+		next(ssl, where, ret);
+}
+
+void ktls__ssl_leave(struct ktls_conn *c)
+{
+	SSL *ssl;
+
+	/* OpenSSL may keep the BIO, which reaches nothing any more */
+	BIO_set_data(c->bio, NULL);
+	BIO_free(c->bio);
+	SSL_set_ex_data(c->ssl, ktls__ssl_index(), NULL);
+	if (SSL_get_info_callback(c->ssl) == ktls__info_callback)
+		SSL_set_info_callback(c->ssl, c->next_info);
+	ssl = c->ssl;
+	c->ssl = NULL;
+	c->bio = NULL;
+	/* callbacks of the caller's may be its last words */
+	SSL_free(ssl);
 }

@@ -7,17 +7,10 @@
 
 /* A BIO on c->fd for c->ssl; NULL: no memory. It does not own c. */
 BIO *ktls__bio_new(struct ktls_conn *c);
-/* Cuts the BIO off: OpenSSL may keep it, but it reaches nothing any more. */
-void ktls__bio_detach(BIO *bio);
-
-/* Follows n bytes; exposed for tests. */
-void ktls__track(struct ktls__track *t, const uint8_t *p, size_t n);
-/* Bytes up to the end of the header or the body that is being passed. */
-size_t ktls__track_want(const struct ktls__track *t);
-/* True when no record is half done. */
-bool ktls__track_aligned(const struct ktls__track *t);
-/* A new key begins with the next record. */
-void ktls__track_rekey(struct ktls__track *t);
+/* Alerts to c->error, and everything to the caller's own callback. */
+void ktls__info_callback(const SSL *ssl, int where, int ret);
+/* Leaves the SSL, which the caller may still have, and which reaches nothing. */
+void ktls__ssl_leave(struct ktls_conn *c);
 
 /*
  * Sends what waits in c->out: 0 when it is empty, -EAGAIN when some of it

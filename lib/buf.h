@@ -11,9 +11,9 @@
 
 struct ktls__buf {
 	uint8_t *p;
-	size_t off; /* bytes at the front that are done with */
-	size_t len; /* bytes behind them */
-	size_t cap;
+	uint32_t off; /* bytes at the front that are done with */
+	uint32_t len; /* bytes behind them */
+	uint32_t cap;
 };
 
 static inline uint8_t *ktls__buf_data(const struct ktls__buf *b)
@@ -39,7 +39,7 @@ static inline uint8_t *ktls__buf_room(struct ktls__buf *b, size_t n)
 		b->off = 0;
 	if (b->cap - b->off - b->len >= n)
 		return b->p + b->off + b->len;
-	bigger.cap = b->len + n + b->len / 2;
+	bigger.cap = (uint32_t)(b->len + n + b->len / 2);
 	bigger.p = malloc(bigger.cap);
 	if (!bigger.p)
 		return NULL;
@@ -57,15 +57,15 @@ static inline bool ktls__buf_append(struct ktls__buf *b, const void *p, size_t n
 	if (!to)
 		return n == 0;
 	memcpy(to, p, n);
-	b->len += n;
+	b->len += (uint32_t)n;
 	return true;
 }
 
 /* Drops n bytes of the front, all memory with the last of them. */
 static inline void ktls__buf_drop(struct ktls__buf *b, size_t n)
 {
-	b->off += n;
-	b->len -= n;
+	b->off += (uint32_t)n;
+	b->len -= (uint32_t)n;
 	if (b->len == 0)
 		ktls__buf_free(b);
 }

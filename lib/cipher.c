@@ -24,6 +24,10 @@ enum { INFO_HEAD = 4, SEQ = 8 };
 	.name = (name_), .kernel = (kernel_), .id = (id_), .key = (key_),      \
 	.salt = (salt_), .info_size = SIZE(key_, salt_)
 
+/* RFC 8446 appendix B.4, RFC 8998 section 2 */
+#define SUITE(number, name, digest_)                                           \
+	.suite = (number), .suite_name = (name), .digest = (digest_)
+
 /*
  * RFC 8446 section 5.5 gives 2^24.5 records of AES-GCM, RFC 9147 section 4.5.3
  * 2^23 of AES-CCM; SM4 has blocks of the same size. ChaCha20 comes to the end
@@ -33,14 +37,18 @@ enum { GCM_RECORDS = 1 << 24, CCM_RECORDS = 1 << 23 };
 
 /* in the order of enum ktls_cipher */
 static const struct ktls__cipher table[] = {
-	{ROW("AES-128-GCM", "gcm(aes)", 51, 16, 4), .records = GCM_RECORDS},
-	{ROW("AES-256-GCM", "gcm(aes)", 52, 32, 4), .records = GCM_RECORDS},
+	{ROW("AES-128-GCM", "gcm(aes)", 51, 16, 4), .records = GCM_RECORDS,
+	 SUITE(0x1301, "TLS_AES_128_GCM_SHA256", "SHA256")},
+	{ROW("AES-256-GCM", "gcm(aes)", 52, 32, 4), .records = GCM_RECORDS,
+	 SUITE(0x1302, "TLS_AES_256_GCM_SHA384", "SHA384")},
 	{ROW("AES-128-CCM", "ccm(aes)", 53, 16, 4), .records = CCM_RECORDS,
-	 .ccm = true},
-	{ROW("ChaCha20-Poly1305", "rfc7539(chacha20,poly1305)", 54, 32, 0)},
-	{ROW("SM4-GCM", "gcm(sm4)", 55, 16, 4), .records = GCM_RECORDS},
+	 .ccm = true, SUITE(0x1304, "TLS_AES_128_CCM_SHA256", "SHA256")},
+	{ROW("ChaCha20-Poly1305", "rfc7539(chacha20,poly1305)", 54, 32, 0),
+	 SUITE(0x1303, "TLS_CHACHA20_POLY1305_SHA256", "SHA256")},
+	{ROW("SM4-GCM", "gcm(sm4)", 55, 16, 4), .records = GCM_RECORDS,
+	 SUITE(0x00c6, "TLS_SM4_GCM_SM3", "SM3")},
 	{ROW("SM4-CCM", "ccm(sm4)", 56, 16, 4), .records = CCM_RECORDS,
-	 .ccm = true},
+	 .ccm = true, SUITE(0x00c7, "TLS_SM4_CCM_SM3", "SM3")},
 	/* tls_main.c, validate_crypto_info(): "ARIA only with TLS 1.2" */
 	{ROW("ARIA-128-GCM", "gcm(aria)", 57, 16, 4), .tls12_only = true},
 	{ROW("ARIA-256-GCM", "gcm(aria)", 58, 32, 4), .tls12_only = true},
@@ -84,10 +92,17 @@ const struct ktls__cipher *ktls__cipher_at(size_t i)
 
 const char *ktls_cipher_str(enum ktls_cipher cipher)
 {
+	const struct ktls__cipher *c = ktls__cipher_of(cipher);
+
+	return c ? c->name : "unknown cipher";
+}
+
+const struct ktls__cipher *ktls__cipher_of(uint32_t bit)
+{
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (cipher == 1U << i)
-			return table[i].name;
-	return "unknown cipher";
+		if (bit == 1U << i)
+			return &table[i];
+	return NULL;
 }
 
 uint32_t ktls__cipher_bit(const struct ktls__cipher *c)
@@ -109,6 +124,13 @@ bool ktls__cipher_explicit_nonce(const struct ktls__cipher *c,
 				 unsigned int version)
 {
 	return version == KTLS__TLS12 && c->salt != 0;
+}
+
+size_t ktls__cipher_secret(const struct ktls__cipher *c)
+{
+	if (!c->digest)
+		return 0;
+	return strcmp(c->digest, "SHA384") == 0 ? 48 : 32;
 }
 
 size_t ktls__cipher_overhead(const struct ktls__cipher *c, unsigned int version)

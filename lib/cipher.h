@@ -19,6 +19,10 @@ struct ktls__cipher {
 	uint32_t records;   /* safe under one key of TLS 1.3; 0: any number */
 	bool ccm;	    /* the AEAD wants lengths before data */
 	bool tls12_only;    /* the kernel refuses it with TLS 1.3 */
+	/* the one cipher suite of TLS 1.3 that has it, by its IANA number */
+	uint16_t suite;
+	const char *suite_name;
+	const char *digest; /* of that suite, libcrypto's name */
 };
 
 /*
@@ -35,12 +39,16 @@ struct ktls__keys {
 const struct ktls__cipher *ktls__cipher_find(const char *name);
 /* row number i, NULL past the end: for tests and probes */
 const struct ktls__cipher *ktls__cipher_at(size_t i);
+/* that of one enum ktls_cipher, or NULL */
+const struct ktls__cipher *ktls__cipher_of(uint32_t bit);
 /* enum ktls_cipher; 0 of NULL */
 uint32_t ktls__cipher_bit(const struct ktls__cipher *c);
 
 /* True when the nonce of each record stands in front of its ciphertext. */
 bool ktls__cipher_explicit_nonce(const struct ktls__cipher *c,
 				 unsigned int version);
+/* Bytes of a traffic secret, RFC 8446 section 7.1; 0 without TLS 1.3. */
+size_t ktls__cipher_secret(const struct ktls__cipher *c);
 /* Bytes that a record is longer on the wire than its plaintext. */
 size_t ktls__cipher_overhead(const struct ktls__cipher *c, unsigned int version);
 

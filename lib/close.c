@@ -17,6 +17,7 @@
 #include "record.h"
 #include "result.h"
 #include "sys.h"
+#include "wire.h"
 
 enum {
 	DRAIN_MAX = 1024 * 1024, /* bytes of a peer that goes on sending */
@@ -24,14 +25,16 @@ enum {
 	TIMER_MAX = 10		 /* ms; crypto that ends makes no event */
 };
 
+static const uint8_t close_notify[2] = {KTLS__WARNING, KTLS__CLOSE_NOTIFY};
+
 /* In the kernel no OpenSSL is needed for it, only its books kept right. */
 static ssize_t notify_kernel(struct ktls_conn *c)
 {
-	static const uint8_t alert[2] = {KTLS__WARNING, KTLS__CLOSE_NOTIFY};
-
-	if (!ktls__out_control(c, KTLS__ALERT, alert, sizeof(alert)))
+	if (!ktls__out_control(c, KTLS__ALERT, close_notify, 2))
 		return ktls__fail(c, ENOMEM, "malloc", 0);
-	SSL_set_shutdown(c->ssl, SSL_get_shutdown(c->ssl) | SSL_SENT_SHUTDOWN);
+	if (c->ssl)
+		SSL_set_shutdown(c->ssl,
+				 SSL_get_shutdown(c->ssl) | SSL_SENT_SHUTDOWN);
 	c->error.alert_sent = KTLS__CLOSE_NOTIFY;
 	return 0;
 }
@@ -40,6 +43,11 @@ static ssize_t notify_user(struct ktls_conn *c)
 {
 	int r;
 
+	if (!c->ssl) {
+		c->error.alert_sent = KTLS__CLOSE_NOTIFY;
+		r = ktls__wire_seal(c, KTLS__ALERT, close_notify, 2);
+		return r < 0 ? ktls__fail(c, -r, "EVP_CipherUpdate", 0) : 0;
+	}
 	ktls__ssl_begin();
 	r = SSL_shutdown(c->ssl);
 	if (r < 0)
@@ -70,11 +78,11 @@ static ssize_t notify(struct ktls_conn *c)
 	 * reset, which is no failure when it had everything else.
 	 */
 	c->delivered = peer_gone(c) && ktls__account_unsent(c) == 0;
-	if (SSL_get_quiet_shutdown(c->ssl))
+	if (c->ssl ? SSL_get_quiet_shutdown(c->ssl) : c->silent)
 		r = 0; /* the caller wants no close_notify */
 	else if (c->tx.mode == KTLS_MODE_KERNEL)
 		r = notify_kernel(c);
-	else if (SSL_is_init_finished(c->ssl))
+	else if (!c->ssl || SSL_is_init_finished(c->ssl))
 		r = notify_user(c);
 	if (r == 0) {
 		c->shutdown = KTLS__FLUSH;
@@ -140,7 +148,7 @@ static ssize_t drain(struct ktls_conn *c)
 		const uint64_t controls = c->controls + c->rx.rekeys;
 		ssize_t n = discard(c);
 
-		c->drained += (size_t)(c->controls + c->rx.rekeys - controls) *
+		c->drained += (uint32_t)(c->controls + c->rx.rekeys - controls) *
 			      CONTROL_COST;
 		if (n == -EINTR) {
 			c->drained++;
@@ -160,7 +168,7 @@ static ssize_t drain(struct ktls_conn *c)
 			return ktls__fail(c, (int)-n, "recv", (int)-n);
 		if (n == 0 && !c->closed)
 			c->eof = true;
-		c->drained += (size_t)n;
+		c->drained += (uint32_t)n;
 	}
 	c->shutdown = KTLS__DONE;
 	return 0;
@@ -271,6 +279,7 @@ static int shut_down(struct ktls_conn *c, int timeout_ms, int until)
 
 	if (!c || c->detached)
 		return c ? -ENOTCONN : -EINVAL;
+	c->hold = false;
 	do {
 		if (c->shutdown >= until)
 			return 0;
@@ -294,6 +303,7 @@ static ssize_t flush(struct ktls_conn *c, int timeout_ms)
 		if (r < 0)
 			break;
 		c->wants = 0;
+		c->hold = false;
 		r = settle(c);
 		queue = r == 0;
 		if (queue)

@@ -26,13 +26,15 @@ enum {
 enum {
 	KTLS__TLS_TX = 1,
 	KTLS__TLS_RX = 2,
-	KTLS__TLS_TX_ZEROCOPY_RO = 3,   /* Linux 5.19 */
+	KTLS__TLS_TX_ZEROCOPY_RO = 3, /* Linux 5.19 */
 	KTLS__TLS_RX_EXPECT_NO_PAD = 4,
 	KTLS__TLS_TX_MAX_PAYLOAD_LEN = 5 /* Linux 6.19 */
 };
 
 /* include/uapi/asm-generic/socket.h, Linux 5.14 */
 enum { KTLS__SO_NETNS_COOKIE = 71 };
+/* the same, Linux 4.12: the number of the socket, not used twice */
+enum { KTLS__SO_COOKIE = 57 };
 
 /* ancillary data of level SOL_TLS: one byte, the TLS ContentType */
 enum { KTLS__SET_RECORD_TYPE = 1, KTLS__GET_RECORD_TYPE = 2 };

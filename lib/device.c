@@ -38,7 +38,7 @@ static uint32_t by_counter(const char *stat, const char *name)
 static void note(struct ktls__half *h, uint32_t mode)
 {
 	if (h->mode != KTLS_MODE_USER && h->told == KTLS_MODE_USER)
-		h->told = mode;
+		h->told = (uint8_t)mode;
 }
 
 static void ask(struct ktls_conn *c)

@@ -112,18 +112,13 @@ void ktls__error_init(struct ktls__error *e)
 int ktls__error_set(struct ktls__error *e, int code, const char *call,
 		    int sys_errno, unsigned long openssl, const char *text)
 {
-	char words[64];
-
 	e->code = code;
 	e->call = call;
 	e->sys_errno = sys_errno;
-	e->openssl = openssl;
-	if (!text) {
-		/* strerror_r of GNU returns the text and may ignore words */
-		text = strerror_r(sys_errno ? sys_errno : code, words,
-				  sizeof(words));
-	}
-	snprintf(e->text, sizeof(e->text), "%s: %s", call, text);
+	/* packed in 32 bits, openssl/err.h */
+	e->openssl = (uint32_t)openssl;
+	e->shown = (uint32_t)openssl;
+	e->text = text;
 	return -code;
 }
 

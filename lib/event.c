@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <syslog.h>
 
+#include <openssl/err.h>
+
 #include "metrics.h"
 
 #ifdef KTLS_HAVE_SDT
@@ -101,9 +103,9 @@ void ktls__event_free(const struct ktls_conn *c)
 void ktls__event_offload(const struct ktls_conn *c, int dir)
 {
 	ktls__count(&ktls__metrics.offloads[index_of(dir)], 1);
-	PROBE(offload, c, dir, SSL_version(c->ssl));
-	say(c, LOG_INFO, "%s goes through the kernel: %s, %s", word(dir),
-	    SSL_get_version(c->ssl), SSL_get_cipher_name(c->ssl));
+	PROBE(offload, c, dir, c->version);
+	say(c, LOG_INFO, "%s goes through the kernel: TLSv1.%u, %s", word(dir),
+	    c->version - 0x301U, c->suite_name ? c->suite_name : c->cipher->name);
 }
 
 static int level_of(const struct ktls__half *h)
@@ -145,6 +147,23 @@ void ktls__event_guard(const struct ktls_conn *c)
 	    c->lowat_raised ? ", and TCP_NOTSENT_LOWAT was raised" : "");
 }
 
+void ktls__event_error(const struct ktls__error *e, char *line, size_t size)
+{
+	char words[120];
+	const char *text = e->text;
+
+	if (e->shown) {
+		ERR_error_string_n(e->shown, words, sizeof(words));
+		text = words;
+	} else if (!text) {
+		/* GNU's returns the text and may ignore words */
+		text = strerror_r(e->sys_errno ? e->sys_errno : e->code, words,
+				  sizeof(words));
+	}
+	snprintf(line, size, "%s%s%s", e->code ? e->call : "",
+		 e->code ? ": " : "", e->code ? text : "");
+}
+
 int ktls__failed(struct ktls_conn *c, int code, const char *call, int sys_errno,
 		 unsigned long openssl, const char *text)
 {
@@ -152,15 +171,17 @@ int ktls__failed(struct ktls_conn *c, int code, const char *call, int sys_errno,
 		c->error.told && c->error.code == code && c->error.call == call;
 	const int r =
 		ktls__error_set(&c->error, code, call, sys_errno, openssl, text);
+	char line[160];
 
 	c->error.told = known || !c->quiet;
 	if (known || c->quiet)
 		return r;
 	ktls__count_failure(code);
 	PROBE(fail, c, code, sys_errno);
+	ktls__event_error(&c->error, line, sizeof(line));
 	/* what a peer or the network does is no error of this host */
 	say(c,
 	    ktls__error_is_of_socket(code) || code == EPROTO ? LOG_INFO : LOG_ERR,
-	    "%s", c->error.text);
+	    "%s", line);
 	return r;
 }

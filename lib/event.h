@@ -17,6 +17,8 @@ void ktls__event_rekey(const struct ktls_conn *c, int dir);
 /* The stall guard had to do something for the first time. */
 void ktls__event_guard(const struct ktls_conn *c);
 
+/* The last failure in a line; "" when there was none. */
+void ktls__event_error(const struct ktls__error *e, char *line, size_t size);
 /* ktls__error_set() of the connection's error, and its event. */
 int ktls__failed(struct ktls_conn *c, int code, const char *call, int sys_errno,
 		 unsigned long openssl, const char *text);

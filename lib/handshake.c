@@ -6,27 +6,11 @@
 #include <poll.h>
 
 #include "bio.h"
+#include "keys.h"
 #include "offload.h"
 #include "rekey.h"
 #include "result.h"
 #include "size.h"
-
-void ktls__info_callback(const SSL *ssl, int where, int ret)
-{
-	struct ktls_conn *c = SSL_get_ex_data(ssl, ktls__ssl_index());
-	void (*next)(const SSL *, int, int) = c ? c->next_info : NULL;
-
-	if (c && (where & SSL_CB_ALERT)) {
-		if (where & SSL_CB_READ)
-			c->error.alert_received = ret & 0xff;
-		else
-			c->error.alert_sent = ret & 0xff;
-	}
-	if (!next)
-		next = SSL_CTX_get_info_callback(SSL_get_SSL_CTX(ssl));
-	if (next)
-		next(ssl, where, ret);
-}
 
 static int step(struct ktls_conn *c)
 {
@@ -52,6 +36,14 @@ static int step(struct ktls_conn *c)
 	return ktls__again(c, (short)(POLLOUT | (r < 0 ? c->wants : 0)));
 }
 
+void ktls__handshaken(struct ktls_conn *c)
+{
+	c->handshaken = true;
+	ktls__keys_note(c);
+	ktls__size_handshaken(c);
+	ktls__rekey_limit(c, false);
+}
+
 static ssize_t handshake(struct ktls_conn *c)
 {
 	ssize_t r;
@@ -65,9 +57,7 @@ static ssize_t handshake(struct ktls_conn *c)
 	/* another thread may have done it meanwhile */
 	if (r < 0 || c->handshaken)
 		return c->handshaken ? ktls__ready(c, KTLS_TX) : r;
-	c->handshaken = true;
-	ktls__size_handshaken(c);
-	ktls__rekey_limit(c, false);
+	ktls__handshaken(c);
 	return ktls__offload_start(c);
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The handshake, and OpenSSL's news of alerts. */
+/* What the end of a handshake sets in motion. */
 #ifndef KTLS_HANDSHAKE_H
 #define KTLS_HANDSHAKE_H
 
 #include "state.h"
 
-/* Our info callback, which calls the caller's. */
-void ktls__info_callback(const SSL *ssl, int where, int ret);
+/* The SSL's handshake is over. */
+void ktls__handshaken(struct ktls_conn *c);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "account.h"
 #include "device.h"
+#include "keys.h"
 #include "offload.h"
 #include "policy.h"
 #include "rekey.h"
@@ -113,7 +114,6 @@ static void fill(struct ktls_conn *c, int dir, struct ktls_dir_info *out)
 static int get_info(struct ktls_conn *c, struct ktls_info *info)
 {
 	struct ktls_info i;
-	const SSL_CIPHER *suite;
 	int64_t n;
 
 	/* the size that the first release had */
@@ -121,12 +121,11 @@ static int get_info(struct ktls_conn *c, struct ktls_info *info)
 		return -EINVAL;
 	memset(&i, 0, sizeof(i));
 	i.size = sizeof(i);
-	suite = SSL_get_current_cipher(c->ssl);
-	if (suite) {
-		i.version = (uint32_t)SSL_version(c->ssl);
-		i.cipher = SSL_CIPHER_get_protocol_id(suite);
-		i.cipher_name = SSL_CIPHER_standard_name(suite);
-	}
+	if (c->ssl)
+		ktls__keys_note(c);
+	i.version = c->version;
+	i.cipher = c->suite;
+	i.cipher_name = c->suite_name;
 	ktls__device_again(c);
 	fill(c, KTLS_TX, &i.tx);
 	fill(c, KTLS_RX, &i.rx);
@@ -143,6 +142,8 @@ static int get_info(struct ktls_conn *c, struct ktls_info *info)
 	i.zerocopy_asked = c->policy.zerocopy;
 	i.zerocopy = c->zerocopy;
 	i.zerocopy_reason = ktls__device_reason(c);
+	i.release_ssl_asked = c->policy.release_ssl;
+	i.release_ssl = !c->ssl;
 	memset(info, 0, info->size);
 	memcpy(info, &i, sizeof(i));
 	return 0;
@@ -171,7 +172,7 @@ static int get_error(const struct ktls_conn *c, struct ktls_error *error)
 	e.call = c->error.call;
 	e.openssl = c->error.openssl;
 	e.unsent = c->error.unsent;
-	memcpy(e.text, c->error.text, sizeof(e.text));
+	ktls__event_error(&c->error, e.text, sizeof(e.text));
 	memset(error, 0, error->size);
 	memcpy(error, &e, sizeof(e));
 	return 0;

@@ -9,7 +9,7 @@
 #include "cipher.h"
 
 enum {
-	KTLS__SECRET_MAX = 64, /* largest digest OpenSSL has for TLS 1.3 */
+	KTLS__SECRET_MAX = 48, /* the largest digest of TLS 1.3, SHA-384 */
 	KTLS__RANDOM = 32,
 	KTLS__MASTER = 48
 };

@@ -16,12 +16,28 @@
 
 static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
 static int ssl_index = -1;
+static int secrets_index = -1;
 static int ctx_index = -1;
+
+/* Of an SSL that no connection has yet, by whether they are the server's. */
+struct secrets {
+	uint8_t secret[2][KTLS__SECRET_MAX];
+	size_t len[2];
+};
 
 static void free_context(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx,
 			 long argl, void *argp)
 {
 	(void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+	free(ptr);
+}
+
+static void free_secrets(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int idx,
+			 long argl, void *argp)
+{
+	(void)parent, (void)ad, (void)idx, (void)argl, (void)argp;
+	if (ptr)
+		explicit_bzero(ptr, sizeof(struct secrets));
 	free(ptr);
 }
 
@@ -37,17 +53,24 @@ static int dup_ssl(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from,
 static void make_indices(void)
 {
 	ssl_index = SSL_get_ex_new_index(0, NULL, NULL, dup_ssl, NULL);
+	secrets_index =
+		SSL_get_ex_new_index(0, NULL, NULL, dup_ssl, free_secrets);
 	ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_context);
 }
 
 struct ktls__context *ktls__keys_context(const struct ktls_conn *c)
 {
+	static struct ktls__context none;
+
+	if (!c->ssl)
+		return &none;
 	return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(c->ssl), ctx_index);
 }
 
 int ktls__ssl_index(void)
 {
-	if (!CRYPTO_THREAD_run_once(&once, make_indices) || ctx_index < 0)
+	if (!CRYPTO_THREAD_run_once(&once, make_indices) || ctx_index < 0 ||
+	    secrets_index < 0)
 		return -1;
 	return ssl_index;
 }
@@ -90,7 +113,7 @@ static void new_secret(struct ktls_conn *c, bool of_server, const char *hex)
 	struct ktls__half *h = ours ? &c->tx : &c->rx;
 
 	explicit_bzero(h->secret, sizeof(h->secret));
-	h->secret_len = unhex(hex, h->secret, sizeof(h->secret));
+	h->secret_len = (uint8_t)unhex(hex, h->secret, sizeof(h->secret));
 	if (h->mode == KTLS_MODE_USER && c->handshaken)
 		h->records += h->track.seq;
 	ktls__track_rekey(&h->track);
@@ -103,12 +126,58 @@ static void new_secret(struct ktls_conn *c, bool of_server, const char *hex)
 		ktls__event_rekey(c, ours ? KTLS_TX : KTLS_RX);
 }
 
+/* For a connection that is made when the handshake is over. */
+static void keep_secret(const SSL *ssl, bool of_server, const char *hex)
+{
+	struct secrets *s = SSL_get_ex_data(ssl, secrets_index);
+
+	if (!s) {
+		s = calloc(1, sizeof(*s));
+		/* the callback's SSL is const, what hangs on it is not */
+		if (s &&
+		    !SSL_set_ex_data((SSL *)(uintptr_t)ssl, secrets_index, s)) {
+			free(s);
+			s = NULL;
+		}
+	}
+	if (s)
+		s->len[of_server] = unhex(hex, s->secret[of_server],
+					  sizeof(s->secret[of_server]));
+}
+
+void ktls__keys_adopt(struct ktls_conn *c)
+{
+	struct secrets *s = SSL_get_ex_data(c->ssl, secrets_index);
+	const bool server = SSL_is_server(c->ssl) != 0;
+
+	if (s) {
+		memcpy(c->tx.secret, s->secret[server], sizeof(c->tx.secret));
+		memcpy(c->rx.secret, s->secret[!server], sizeof(c->rx.secret));
+		c->tx.secret_len = (uint8_t)s->len[server];
+		c->rx.secret_len = (uint8_t)s->len[!server];
+		SSL_set_ex_data(c->ssl, secrets_index, NULL);
+		explicit_bzero(s, sizeof(*s));
+		free(s);
+	}
+	c->tx.generation = 1;
+	c->rx.generation = 1;
+}
+
+static void of_secret(const SSL *ssl, bool of_server, const char *hex)
+{
+	struct ktls_conn *c = SSL_get_ex_data(ssl, ssl_index);
+
+	if (c)
+		new_secret(c, of_server, hex);
+	else
+		keep_secret(ssl, of_server, hex);
+}
+
 /* "LABEL client_random secret", both in hexadecimal */
 static void keylog(const SSL *ssl, const char *line)
 {
 	static const char client[] = "CLIENT_TRAFFIC_SECRET_";
 	static const char server[] = "SERVER_TRAFFIC_SECRET_";
-	struct ktls_conn *c = SSL_get_ex_data(ssl, ssl_index);
 	const struct ktls__context *ctx =
 		SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), ctx_index);
 	const char *secret = strrchr(line, ' ');
@@ -117,12 +186,10 @@ static void keylog(const SSL *ssl, const char *line)
 
 	if (inside == ssl)
 		return;
-	if (c && secret) {
-		if (strncmp(line, client, sizeof(client) - 1) == 0)
-			new_secret(c, false, secret + 1);
-		else if (strncmp(line, server, sizeof(server) - 1) == 0)
-			new_secret(c, true, secret + 1);
-	}
+	if (secret && strncmp(line, client, sizeof(client) - 1) == 0)
+		of_secret(ssl, false, secret + 1);
+	else if (secret && strncmp(line, server, sizeof(server) - 1) == 0)
+		of_secret(ssl, true, secret + 1);
 	if (ctx && ctx->next) {
 		inside = ssl;
 		ctx->next(ssl, line);
@@ -169,40 +236,46 @@ const struct ktls__cipher *ktls__keys_suite(const SSL_CIPHER *suite)
 	return ktls__cipher_find(OBJ_nid2ln(SSL_CIPHER_get_cipher_nid(suite)));
 }
 
-uint32_t ktls__keys_cipher(const struct ktls_conn *c,
-			   const struct ktls__cipher **cipher,
-			   unsigned int *version)
+void ktls__keys_note(struct ktls_conn *c)
 {
 	const SSL_CIPHER *suite = SSL_get_current_cipher(c->ssl);
 
-	*version = (unsigned int)SSL_version(c->ssl);
-	if (*version != KTLS__TLS12 && *version != KTLS__TLS13)
-		return KTLS_REASON_VERSION;
 	if (!suite)
-		return KTLS_REASON_CIPHER;
-	*cipher = ktls__keys_suite(suite);
-	if (!*cipher || ((*cipher)->tls12_only && *version != KTLS__TLS12))
+		return;
+	c->version = (uint16_t)SSL_version(c->ssl);
+	c->cipher = ktls__keys_suite(suite);
+	c->suite = SSL_CIPHER_get_protocol_id(suite);
+	c->suite_name = SSL_CIPHER_standard_name(suite);
+}
+
+uint32_t ktls__keys_reason(const struct ktls_conn *c)
+{
+	if (c->version != KTLS__TLS12 && c->version != KTLS__TLS13)
+		return KTLS_REASON_VERSION;
+	if (!c->cipher || (c->cipher->tls12_only && c->version != KTLS__TLS12))
 		return KTLS_REASON_CIPHER;
 	return KTLS_REASON_NONE;
 }
 
-static uint32_t derive_tls12(struct ktls_conn *c, int dir, const char *digest,
+static uint32_t derive_tls12(struct ktls_conn *c, int dir,
 			     struct ktls__protection *out)
 {
+	const SSL_CIPHER *suite = SSL_get_current_cipher(c->ssl);
+	const EVP_MD *md = suite ? SSL_CIPHER_get_handshake_digest(suite) : NULL;
 	SSL_SESSION *session = SSL_get_session(c->ssl);
 	struct ktls__tls12_secret s;
 	struct ktls__keys client, server;
 	const bool of_server = (dir == KTLS_TX) == (SSL_is_server(c->ssl) != 0);
 	uint32_t reason = KTLS_REASON_KEYS;
 
-	if (session &&
+	if (md && session &&
 	    SSL_SESSION_get_master_key(session, s.master, sizeof(s.master)) ==
 		    sizeof(s.master)) {
 		SSL_get_client_random(c->ssl, s.client_random, KTLS__RANDOM);
 		SSL_get_server_random(c->ssl, s.server_random, KTLS__RANDOM);
 		reason = KTLS_REASON_OPENSSL;
-		if (ktls__kdf_tls12(out->cipher, digest, &s, &client, &server) ==
-		    0) {
+		if (ktls__kdf_tls12(out->cipher, EVP_MD_get0_name(md), &s,
+				    &client, &server) == 0) {
 			out->keys = of_server ? server : client;
 			reason = KTLS_REASON_NONE;
 		}
@@ -213,12 +286,24 @@ static uint32_t derive_tls12(struct ktls_conn *c, int dir, const char *digest,
 	return reason;
 }
 
-static uint32_t derive_tls13(const uint8_t *secret, size_t len,
-			     const char *digest, struct ktls__protection *out)
+static uint32_t derive(struct ktls_conn *c, int dir, bool next,
+		       struct ktls__protection *out)
 {
-	if (len == 0)
+	const struct ktls__half *h = ktls__half(c, dir);
+	const uint8_t *secret = next ? c->tx_secret : h->secret;
+	const char *digest = c->cipher->digest;
+
+	if (h->own && !next) {
+		out->keys = *h->own;
+		return KTLS_REASON_NONE;
+	}
+	if (c->version == KTLS__TLS12 && c->ssl)
+		return derive_tls12(c, dir, out);
+	if (c->version == KTLS__TLS12 || h->secret_len == 0)
 		return KTLS_REASON_KEYS;
-	if (ktls__kdf_tls13(out->cipher, digest, secret, len, &out->keys) < 0)
+	if ((next && ktls__kdf_update(digest, c->tx_secret, h->secret_len) < 0) ||
+	    ktls__kdf_tls13(c->cipher, digest, secret, h->secret_len,
+			    &out->keys) < 0)
 		return KTLS_REASON_OPENSSL;
 	return KTLS_REASON_NONE;
 }
@@ -226,25 +311,14 @@ static uint32_t derive_tls13(const uint8_t *secret, size_t len,
 static uint32_t keys_derive(struct ktls_conn *c, int dir, bool next,
 			    struct ktls__protection *out)
 {
-	const struct ktls__half *h = ktls__half(c, dir);
-	const EVP_MD *md;
-	uint32_t reason;
+	uint32_t reason = ktls__keys_reason(c);
 
 	memset(out, 0, sizeof(*out));
-	reason = ktls__keys_cipher(c, &out->cipher, &out->version);
 	if (reason != KTLS_REASON_NONE)
 		return reason;
-	md = SSL_CIPHER_get_handshake_digest(SSL_get_current_cipher(c->ssl));
-	if (!md)
-		return KTLS_REASON_OPENSSL;
-	if (next && ktls__kdf_update(EVP_MD_get0_name(md), c->tx_secret,
-				     h->secret_len) < 0)
-		return KTLS_REASON_OPENSSL;
-	if (out->version == KTLS__TLS13)
-		reason = derive_tls13(next ? c->tx_secret : h->secret,
-				      h->secret_len, EVP_MD_get0_name(md), out);
-	else
-		reason = derive_tls12(c, dir, EVP_MD_get0_name(md), out);
+	out->cipher = c->cipher;
+	out->version = c->version;
+	reason = derive(c, dir, next, out);
 	if (reason != KTLS_REASON_NONE)
 		explicit_bzero(out, sizeof(*out));
 	return reason;

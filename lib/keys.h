@@ -23,7 +23,13 @@ struct ktls__context {
 	_Atomic int64_t absent[KTLS__ABSENT_MAX];
 };
 
-/* Of the SSL's present context; NULL when it is not enabled. */
+/* What the SSL's secrets were before it had a connection. */
+void ktls__keys_adopt(struct ktls_conn *c);
+
+/*
+ * Of the SSL's present context, NULL when it is not enabled; one for all
+ * connections without an SSL.
+ */
 struct ktls__context *ktls__keys_context(const struct ktls_conn *c);
 
 /*
@@ -40,9 +46,9 @@ uint32_t ktls__keys_next(struct ktls_conn *c, struct ktls__protection *out);
 /* What encrypts records of a suite; NULL where kernel TLS has no such cipher. */
 const struct ktls__cipher *ktls__keys_suite(const SSL_CIPHER *suite);
 
-/* The cipher and version of the session; reason as above. */
-uint32_t ktls__keys_cipher(const struct ktls_conn *c,
-			   const struct ktls__cipher **cipher,
-			   unsigned int *version);
+/* Version and cipher suite of the SSL's session, as they are now. */
+void ktls__keys_note(struct ktls_conn *c);
+/* Whether kernel TLS has them; reason as above. */
+uint32_t ktls__keys_reason(const struct ktls_conn *c);
 
 #endif

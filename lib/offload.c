@@ -11,7 +11,7 @@
 
 #include "absent.h"
 #include "account.h"
-#include "bio.h"
+#include "check.h"
 #include "device.h"
 #include "keys.h"
 #include "open.h"
@@ -30,13 +30,14 @@ static int refuse(struct ktls_conn *c, struct ktls__half *h, uint32_t reason,
 	const bool known =
 		h->settled && h->reason == reason && h->sys_errno == sys_errno;
 
-	h->reason = reason;
+	h->reason = (uint8_t)reason;
 	h->call = call;
 	h->sys_errno = sys_errno;
 	h->settled = true;
 	h->wanted = false;
-	h->track.keep_all = false;
-	if (h->track.last.cap > LARGE) {
+	/* wire.c decrypts what is kept; by it a lost number is found */
+	h->track.keep_all = !c->ssl || h->track.lost;
+	if (h->track.last.cap > LARGE && ktls__track_aligned(&h->track)) {
 		ktls__buf_free(&h->track.last);
 		h->track.kept = false;
 	}
@@ -88,74 +89,17 @@ void ktls__offload_prepare(struct ktls_conn *c)
 		(void)attach(c);
 }
 
-/*
- * Decrypts the last record of this direction with the keys and the number we
- * are about to give away. KTLS_REASON_PENDING: that record was not kept.
- */
-static uint32_t check_keys(struct ktls_conn *c, int dir,
-			   struct ktls__protection *p)
-{
-	struct ktls__track *t = &ktls__half(c, dir)->track;
-	uint8_t *plain, type;
-	uint32_t reason = KTLS_REASON_NONE;
-	size_t padding;
-	ssize_t n;
-
-	if (t->seq == 0) {
-		/* TLS 1.2 always has a Finished to check */
-		return p->version == KTLS__TLS13 ? reason : KTLS_REASON_KEY_CHECK;
-	}
-	if (!t->kept)
-		return KTLS_REASON_PENDING;
-	plain = malloc(t->last.len);
-	if (!plain)
-		return KTLS_REASON_OPENSSL;
-	n = ktls__aead_open(p, t->seq - 1, ktls__buf_data(&t->last),
-			    t->last.len, plain, &type, &padding);
-	if (n < 0)
-		reason = KTLS_REASON_KEY_CHECK;
-	else if (padding > 0 && dir == KTLS_TX)
-		reason = KTLS_REASON_PADDING;
-	explicit_bzero(plain, t->last.len);
-	free(plain);
-	return reason;
-}
-
-/*
- * RFC 5288 section 3: the explicit nonce must never repeat under a key.
- * OpenSSL starts anywhere and counts up, so the kernel goes on from there.
- */
-static void continue_nonce(struct ktls__protection *p,
-			   const struct ktls__track *t)
-{
-	uint8_t *nonce = p->keys.iv + p->cipher->salt;
-
-	memcpy(nonce, ktls__buf_data(&t->last) + KTLS__HEADER, 8);
-	for (int i = 7; i >= 0 && ++nonce[i] == 0; i--)
-		;
-}
-
 static uint32_t prepare(struct ktls_conn *c, int dir, struct ktls__protection *p)
 {
-	uint32_t reason;
-
 	if (c->disabled)
 		return KTLS_REASON_DISABLED;
 	if (!c->tcp)
 		return KTLS_REASON_NOT_TCP;
-	if (SSL_get_current_compression(c->ssl))
-		return KTLS_REASON_COMPRESSION;
-	reason = ktls__keys_derive(c, dir, p);
-	if (reason == KTLS_REASON_NONE && p->version == KTLS__TLS13 &&
+	if (c->version == KTLS__TLS13 &&
 	    c->policy.rekey_unsupported == KTLS_REKEY_STAY_IN_USER_SPACE &&
-	    ktls__probe_rekey() <= 0)
-		reason = KTLS_REASON_REKEY;
-	if (reason == KTLS_REASON_NONE)
-		reason = check_keys(c, dir, p);
-	if (reason == KTLS_REASON_NONE && dir == KTLS_TX &&
-	    ktls__cipher_explicit_nonce(p->cipher, p->version))
-		continue_nonce(p, &c->tx.track);
-	return reason;
+	    ktls__keys_reason(c) == KTLS_REASON_NONE && ktls__probe_rekey() <= 0)
+		return KTLS_REASON_REKEY;
+	return ktls__check_keys(c, dir, p);
 }
 
 static int install(struct ktls_conn *c, int dir, const struct ktls__protection *p)
@@ -184,6 +128,8 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 			      -r);
 	if (dir == KTLS_TX) {
 		memcpy(c->tx_secret, h->secret, sizeof(h->secret));
+		if (!c->ssl)
+			explicit_bzero(h->secret, sizeof(h->secret));
 		ktls__rekey_limit(c, true);
 	}
 	h->mode = KTLS_MODE_KERNEL;
@@ -201,6 +147,12 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	h->wanted = false;
 	ktls__buf_free(&h->track.last);
 	h->track.kept = false;
+	/* without a secret no other keys can follow these */
+	if (h->own && (h->secret_len > 0 || p->version == KTLS__TLS12)) {
+		explicit_bzero(h->own, sizeof(*h->own));
+		free(h->own);
+		h->own = NULL;
+	}
 	/* what OpenSSL still writes is translated record by record */
 	h->track.keep_all = dir == KTLS_TX;
 	ktls__event_offload(c, dir);
@@ -210,6 +162,8 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 /* True when OpenSSL has something to finish before its keys can go. */
 static bool busy(const struct ktls_conn *c, int dir)
 {
+	if (!c->ssl)
+		return dir == KTLS_RX && c->feed.len > 0;
 	return SSL_in_init(c->ssl) ||
 	       (dir == KTLS_TX &&
 		SSL_get_key_update_type(c->ssl) != SSL_KEY_UPDATE_NONE);
@@ -234,7 +188,7 @@ int ktls__offload(struct ktls_conn *c, int dir)
 			return defer(c, h, POLLOUT);
 		if (r < 0)
 			return r;
-	} else if (!ktls__track_aligned(&h->track)) {
+	} else if (!ktls__track_aligned(&h->track) || c->early.len > 0) {
 		return defer(c, h, POLLIN);
 	}
 	/* nothing to poll for: the next records of the caller's data do it */
@@ -258,7 +212,7 @@ void ktls__offload_no_pad(struct ktls_conn *c)
 	const uint32_t asked = c->policy.expect_no_pad;
 	int on;
 
-	if (c->rx.mode == KTLS_MODE_USER || SSL_version(c->ssl) != KTLS__TLS13)
+	if (c->rx.mode == KTLS_MODE_USER || c->version != KTLS__TLS13)
 		return;
 	on = asked == KTLS_REQUIRE ||
 	     (asked == KTLS_AUTO && ktls__probe_no_pad() > 0);
@@ -266,6 +220,15 @@ void ktls__offload_no_pad(struct ktls_conn *c)
 						    KTLS__TLS_RX_EXPECT_NO_PAD,
 						    &on, sizeof(on)) == 0)
 		c->no_pad = on;
+}
+
+/* KTLS_REQUIRE cannot be. */
+static int required(struct ktls_conn *c, const struct ktls__half *h)
+{
+	c->refused = true;
+	return ktls__failed(c, ENOTSUP, h->call ? h->call : "ktls_handshake",
+			    h->sys_errno, 0,
+			    ktls_reason_str((enum ktls_reason)h->reason));
 }
 
 /*
@@ -276,14 +239,11 @@ void ktls__offload_no_pad(struct ktls_conn *c)
  */
 static bool worth_it(const struct ktls_conn *c, int dir)
 {
-	const struct ktls__cipher *cipher;
-	unsigned int version;
 	int r;
 
 	/* what cannot be moved at all has a better reason than its cost */
 	if (dir == KTLS_TX || c->policy.expect_no_pad == KTLS_REQUIRE ||
-	    ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE ||
-	    version == KTLS__TLS12)
+	    ktls__keys_reason(c) != KTLS_REASON_NONE || c->version == KTLS__TLS12)
 		return true;
 	if (c->policy.expect_no_pad == KTLS_OFF)
 		return false;
@@ -314,7 +274,9 @@ int ktls__offload_auto(struct ktls_conn *c, int dir, uint64_t n)
 	/* a direction that waits for a whole record goes on in user space */
 	if (r == -EAGAIN && c->out.len == 0)
 		return 0;
-	return r == -ENOTSUP ? 0 : r;
+	if (r == -ENOTSUP)
+		return h->asked == KTLS_REQUIRE ? required(c, h) : 0;
+	return r;
 }
 
 static int start(struct ktls_conn *c, int dir)
@@ -322,6 +284,8 @@ static int start(struct ktls_conn *c, int dir)
 	struct ktls__half *h = ktls__half(c, dir);
 	int r;
 
+	if (h->mode == KTLS_MODE_KERNEL)
+		return 0;
 	h->reason = KTLS_REASON_DEFERRED;
 	if (h->asked == KTLS_OFF || (h->asked == KTLS_AUTO && c->disabled)) {
 		refuse(c, h,
@@ -335,16 +299,13 @@ static int start(struct ktls_conn *c, int dir)
 			       ? ktls__offload_auto(c, dir, 0)
 			       : 0;
 	r = ktls__offload(c, dir);
+	/* a record of it has to be seen first */
+	if (r == -EAGAIN && (h->track.lost || c->early.len > 0 || !c->ssl))
+		return 0;
 	if (r == -EAGAIN)
 		/* the handshake ends between records: one was not kept */
 		r = refuse(c, h, KTLS_REASON_SYSTEM, "malloc", ENOMEM);
-	if (r == -ENOTSUP) {
-		c->refused = true;
-		ktls__failed(c, ENOTSUP, h->call ? h->call : "ktls_handshake",
-			     h->sys_errno, 0,
-			     ktls_reason_str((enum ktls_reason)h->reason));
-	}
-	return r;
+	return r == -ENOTSUP ? required(c, h) : r;
 }
 
 int ktls__offload_start(struct ktls_conn *c)

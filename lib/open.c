@@ -6,15 +6,32 @@
 #include <poll.h>
 
 #include "account.h"
+#include "bio.h"
 #include "device.h"
 #include "record.h"
 #include "result.h"
+#include "wire.h"
+
+/* As the BIO does it: taken whole, whatever the socket takes now. */
+static ssize_t seal_own(struct ktls_conn *c, const uint8_t *p, size_t n)
+{
+	int r = ktls__wire_seal(c, KTLS__APPLICATION_DATA, p, n);
+
+	if (r < 0)
+		return ktls__fail(c, -r, "EVP_CipherUpdate", 0);
+	r = ktls__out_flush(c);
+	if (r == 0 || r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM)
+		return (ssize_t)n;
+	return ktls__fail_tx(c, -r, "send");
+}
 
 ssize_t ktls__seal(struct ktls_conn *c, const uint8_t *p, size_t n)
 {
 	size_t sent = 0;
 	int r;
 
+	if (!c->ssl)
+		return seal_own(c, p, n);
 	ktls__ssl_begin();
 	if (SSL_write_ex(c->ssl, p, n, &sent) == 1)
 		return (ssize_t)sent;
@@ -31,7 +48,7 @@ ssize_t ktls__seal(struct ktls_conn *c, const uint8_t *p, size_t n)
  */
 static int close_kernel(struct ktls_conn *c)
 {
-	const uint32_t mode = SSL_version(c->ssl) == KTLS__TLS12
+	const uint32_t mode = c->version == KTLS__TLS12
 				      ? ktls__device_mode(c, KTLS_TX)
 				      : KTLS_MODE_KERNEL;
 	ssize_t r = ktls__account_close(c);
@@ -70,7 +87,7 @@ void ktls__kernel_took(struct ktls_conn *c, size_t n, size_t asked, bool more)
 {
 	c->plain += n;
 	c->tx.kernel_bytes += n;
-	c->open_kernel = more ? c->open_kernel + n : 0;
+	c->open_kernel = more ? c->open_kernel + (uint32_t)n : 0;
 	if (n == asked)
 		return;
 	/* how much of it is in a record that is still open, nobody knows */

@@ -55,7 +55,7 @@ int ktls__policy_read(const struct ktls_policy *from, struct ktls_policy *to)
 	    to->record_size < RECORD_MIN || to->record_size > RECORD_MAX ||
 	    to->stall_guard > KTLS_OFF || to->expect_no_pad > KTLS_REQUIRE ||
 	    to->rekey_unsupported > KTLS_REKEY_STAY_IN_USER_SPACE ||
-	    to->zerocopy > 1)
+	    to->zerocopy > 1 || to->release_ssl > 1 || to->reserved != 0)
 		return -EINVAL;
 	return 0;
 }

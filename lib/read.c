@@ -8,17 +8,15 @@
 #include <errno.h>
 #include <poll.h>
 
+#include <ktls/raw.h>
+
 #include "bio.h"
+#include "message.h"
 #include "offload.h"
 #include "record.h"
 #include "rekey.h"
 #include "result.h"
 #include "source.h"
-
-enum {
-	/* control or empty records on end: a flood, not a session */
-	CONTROL_RUN = 128
-};
 
 static ssize_t read_user(struct ktls_conn *c, const struct iovec *iov, int count)
 {
@@ -39,6 +37,8 @@ static ssize_t read_user(struct ktls_conn *c, const struct iovec *iov, int count
 		if (got < iov[i].iov_len)
 			break;
 	}
+	if (r == -EAGAIN)
+		c->inside = false;
 	if (sum > 0 || r == -EAGAIN) {
 		const int rekey = ktls__rekey_follow(c);
 
@@ -70,8 +70,11 @@ static ssize_t digest_control(struct ktls_conn *c)
 {
 	uint8_t none;
 	size_t got;
-	int r = show_data(c);
+	int r;
 
+	if (!c->ssl)
+		return ktls__message(c);
+	r = show_data(c);
 	if (r == 0)
 		r = ktls__bio_feed(c, c->control_type,
 				   ktls__buf_data(&c->control), c->control.len);
@@ -121,7 +124,7 @@ static ssize_t read_kernel(struct ktls_conn *c, const struct iovec *iov, int cou
 	struct ktls__record_in in;
 	ssize_t n, r;
 
-	for (int run = 0; run < CONTROL_RUN;) {
+	for (int run = 0; run < KTLS__CONTROL_RUN;) {
 		n = ktls__record_recv(c->fd, iov, count, &in);
 		if (n == -EKEYEXPIRED) {
 			n = ktls__rekey_resume(c);
@@ -139,7 +142,8 @@ static ssize_t read_kernel(struct ktls_conn *c, const struct iovec *iov, int cou
 		}
 		if (n < 0)
 			return ktls__fail_rx(c, (int)-n, "recvmsg");
-		if (in.type == KTLS__APPLICATION_DATA && c->control.len == 0) {
+		if (in.type == KTLS__APPLICATION_DATA && c->control.len == 0 &&
+		    !ktls__message_open(c)) {
 			c->rx.kernel_bytes += (uint64_t)n;
 			return n;
 		}
@@ -169,16 +173,23 @@ static ssize_t read_ahead(struct ktls_conn *c, const struct iovec *iov, int coun
 	return (ssize_t)sum;
 }
 
-ssize_t ktls__receive(struct ktls_conn *c, const struct iovec *iov, int count)
+static bool is_own(const struct ktls_conn *c)
+{
+	return !c->ssl && c->rx.mode != KTLS_MODE_KERNEL;
+}
+
+static bool has_pending(const struct ktls_conn *c)
+{
+	return c->ssl && SSL_pending(c->ssl) > 0;
+}
+
+/* What is not in c->ahead, nor of wire.c. */
+static ssize_t receive_new(struct ktls_conn *c, const struct iovec *iov, int count)
 {
 	ssize_t r;
 
-	if (c->ahead.len > 0)
-		return read_ahead(c, iov, count);
-	if (c->closed)
-		return 0;
 	/* plaintext that OpenSSL had when the kernel took over comes first */
-	if (c->rx.mode == KTLS_MODE_KERNEL && SSL_pending(c->ssl) == 0)
+	if (c->rx.mode == KTLS_MODE_KERNEL && !has_pending(c))
 		r = read_kernel(c, iov, count);
 	else
 		r = read_user(c, iov, count);
@@ -187,22 +198,43 @@ ssize_t ktls__receive(struct ktls_conn *c, const struct iovec *iov, int count)
 	return r;
 }
 
-ssize_t ktls__receive_ahead(struct ktls_conn *c)
+ssize_t ktls__receive(struct ktls_conn *c, const struct iovec *iov, int count)
+{
+	ssize_t r;
+
+	if (c->ahead.len > 0)
+		return read_ahead(c, iov, count);
+	if (c->closed)
+		return 0;
+	if (!is_own(c))
+		return receive_new(c, iov, count);
+	r = ktls__message_receive(c);
+	return r > 0 ? read_ahead(c, iov, count) : r;
+}
+
+ssize_t ktls__receive_more(struct ktls_conn *c)
 {
 	struct iovec iov = {NULL, KTLS__RECORD_MAX};
 	ssize_t r;
 
-	if (c->ahead.len > 0)
-		return (ssize_t)c->ahead.len;
+	if (c->closed)
+		return 0;
+	if (is_own(c))
+		return ktls__message_receive(c);
 	iov.iov_base = ktls__buf_room(&c->ahead, iov.iov_len);
 	if (!iov.iov_base)
 		return ktls__fail(c, ENOMEM, "malloc", 0);
-	r = ktls__receive(c, &iov, 1);
+	r = receive_new(c, &iov, 1);
 	if (r > 0)
-		c->ahead.len = (size_t)r;
-	else
+		c->ahead.len += (uint32_t)r;
+	else if (c->ahead.len == 0)
 		ktls__buf_free(&c->ahead);
 	return r;
+}
+
+ssize_t ktls__receive_ahead(struct ktls_conn *c)
+{
+	return c->ahead.len > 0 ? (ssize_t)c->ahead.len : ktls__receive_more(c);
 }
 
 static ssize_t read_all(struct ktls_conn *c, const struct iovec *iov, int count,
@@ -232,6 +264,41 @@ static ssize_t read_all(struct ktls_conn *c, const struct iovec *iov, int count,
 	return r;
 }
 
+static ssize_t raw_received(struct ktls_conn *c, int record, const void *buf,
+			    size_t n)
+{
+	/* iovec has no const; nothing writes through it */
+	const struct iovec iov = {(void *)(uintptr_t)buf, n};
+	struct ktls__record_in in = {.type = (uint8_t)record,
+				     .end = (record & KTLS_RECORD_END) != 0};
+	ssize_t r;
+
+	if (!c || (record & ~(0xff | KTLS_RECORD_END)) || (!buf && n > 0) ||
+	    c->rx.mode != KTLS_MODE_KERNEL)
+		return -EINVAL;
+	r = ktls__ready(c, KTLS_RX);
+	if (r < 0)
+		return r;
+	c->wants = 0;
+	if (in.type == KTLS__APPLICATION_DATA && c->control.len == 0 &&
+	    !ktls__message_open(c)) {
+		c->rx.kernel_bytes += n;
+		c->rx.bytes += n;
+		return n > 0 ? (ssize_t)n : ktls__again(c, POLLIN);
+	}
+	/* RFC 8446 section 5.4: only application data may be empty */
+	r = n > 0 ? take_control(c, &in, &iov, n)
+		  : ktls__fail_rx(c, EPROTO, "recvmsg");
+	return r < 0 || c->closed ? r : ktls__again(c, POLLIN);
+}
+
+ssize_t ktls_raw_received(struct ktls_conn *c, int record, const void *buf,
+			  size_t len)
+{
+	ktls__enter(c);
+	return ktls__leave(c, raw_received(c, record, buf, len));
+}
+
 ssize_t ktls_read(struct ktls_conn *c, void *buf, size_t len)
 {
 	const struct iovec iov = {buf, len};
@@ -256,10 +323,13 @@ ssize_t ktls_peek(struct ktls_conn *c, void *buf, size_t len)
 
 size_t ktls_pending(const struct ktls_conn *c)
 {
-	int n = 0;
+	ssize_t n = 0;
 
 	ktls__enter(c);
 	if (c)
-		n = SSL_pending(c->ssl) + (int)c->ahead.len;
-	return (size_t)ktls__leave(c, n > 0 ? n : 0);
+		n = (ssize_t)c->ahead.len + (c->ssl ? SSL_pending(c->ssl) : 0);
+	/* of what is not decrypted yet nobody knows how much it is */
+	if (c && n == 0 && (c->early.len > 0 || (c->inside && c->rx.track.within)))
+		n = 1;
+	return (size_t)ktls__leave(c, n);
 }

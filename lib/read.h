@@ -19,5 +19,7 @@ ssize_t ktls__receive(struct ktls_conn *c, const struct iovec *iov, int count);
  * for ever, while poll(2) says POLLIN.
  */
 ssize_t ktls__receive_ahead(struct ktls_conn *c);
+/* The same behind what c->ahead has: what this call added. */
+ssize_t ktls__receive_more(struct ktls_conn *c);
 
 #endif

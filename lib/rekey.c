@@ -14,6 +14,7 @@
 #include "probe.h"
 #include "result.h"
 #include "sys.h"
+#include "wire.h"
 
 int ktls__key_set(struct ktls_conn *c, int dir,
 		  const struct ktls__protection *p, uint64_t seq)
@@ -110,16 +111,16 @@ int ktls__rekey_follow(struct ktls_conn *c)
 	if (c->rx.mode == KTLS_MODE_KERNEL && c->rx.generation != c->rx.installed)
 		r = ktls__rekey_install(c, KTLS_RX);
 	/* behind close_notify nothing is answered; in user space OpenSSL does */
-	if (r < 0 || c->shutdown || c->tx.mode != KTLS_MODE_KERNEL)
+	if (r < 0 || c->shutdown || (c->ssl && c->tx.mode != KTLS_MODE_KERNEL))
 		return r;
 	/* in the middle of a message from the peer it makes none yet */
-	if (SSL_get_key_update_type(c->ssl) != SSL_KEY_UPDATE_NONE &&
+	if (c->ssl && SSL_get_key_update_type(c->ssl) != SSL_KEY_UPDATE_NONE &&
 	    SSL_is_init_finished(c->ssl))
 		r = openssl_update(c, false);
 	if (r < 0 || !c->rekey)
 		return r;
 	/* never a KeyUpdate that cannot be followed: the peer would be lost */
-	r = ktls__probe_rekey();
+	r = c->tx.mode == KTLS_MODE_KERNEL ? ktls__probe_rekey() : 1;
 	if (r <= 0)
 		return expired(c, "KeyUpdate", -r);
 	if (!c->tx_dead)
@@ -143,6 +144,12 @@ int ktls__rekey_begin(struct ktls_conn *c)
 		c->old_key = c->out.len;
 		c->tx.generation++;
 		c->tx.rekeys++;
+	} else if (!c->ssl) {
+		r = ktls__wire_seal(c, KTLS__HANDSHAKE, update, sizeof(update));
+		if (r == 0)
+			r = ktls__wire_rekey(c, KTLS_TX);
+		if (r < 0)
+			return r;
 	} else {
 		/* in the middle of a message from the peer it makes none */
 		if (!SSL_is_init_finished(c->ssl))
@@ -182,16 +189,13 @@ void ktls__rekey_look(struct ktls_conn *c)
 
 void ktls__rekey_limit(struct ktls_conn *c, bool kernel)
 {
-	const struct ktls__cipher *cipher;
-	unsigned int version;
 	uint64_t limit = c->policy.rekey_after;
 
-	if (!c->handshaken ||
-	    ktls__keys_cipher(c, &cipher, &version) != KTLS_REASON_NONE ||
-	    version != KTLS__TLS13)
+	if (!c->handshaken || ktls__keys_reason(c) != KTLS_REASON_NONE ||
+	    c->version != KTLS__TLS13 || (!c->ssl && c->tx.secret_len == 0))
 		limit = 0;
-	else if (cipher->records && limit > cipher->records)
-		limit = cipher->records;
+	else if (c->cipher->records && limit > c->cipher->records)
+		limit = c->cipher->records;
 	if (limit > 0 && kernel && ktls__probe_rekey() == 0)
 		limit = 0;
 	c->rekey_limit = limit;
@@ -207,15 +211,19 @@ static ssize_t rekey(struct ktls_conn *c, bool request)
 
 	if (r < 0)
 		return r;
-	if (SSL_version(c->ssl) != KTLS__TLS13)
+	if (c->version != KTLS__TLS13)
 		return ktls__failed(c, ENOTSUP, "ktls_rekey", 0, 0,
 				    "TLS 1.2 has no KeyUpdate");
+	if (!c->ssl && c->tx.secret_len == 0)
+		return ktls__failed(c, ENOTSUP, "ktls_rekey", 0, 0,
+				    "there is a key, but no secret");
 	r = tx || rx ? ktls__probe_rekey() : 1;
 	if (r <= 0)
 		return ktls__failed(c, ENOTSUP, "ktls_rekey", (int)-r, 0,
 				    "the kernel cannot change keys");
 	c->rekey = true;
 	c->rekey_request |= request;
+	c->hold = false;
 	r = ktls__flush(c);
 	/* what waits is sent before any other record */
 	return r == -EAGAIN ? 0 : r;

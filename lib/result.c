@@ -13,6 +13,7 @@
 #include "keys.h"
 #include "rekey.h"
 #include "sys.h"
+#include "wire.h"
 
 int ktls__fail(struct ktls_conn *c, int code, const char *call, int sys_errno)
 {
@@ -56,7 +57,6 @@ static int openssl_failed(struct ktls_conn *c, const char *call)
 	const unsigned long first = ERR_peek_error();
 	unsigned long e, shown = first;
 	int code;
-	char text[120] = "no error in OpenSSL's queue";
 
 	c->dead = EPROTO;
 	while ((e = ERR_get_error()) != 0) {
@@ -67,14 +67,14 @@ static int openssl_failed(struct ktls_conn *c, const char *call)
 		if (ERR_GET_REASON(e) == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC)
 			c->dead = EBADMSG;
 	}
-	if (shown)
-		ERR_error_string_n(shown, text, sizeof(text));
 	/* the alert OpenSSL wrote: no later call will get as far as this */
 	code = c->dead;
 	if (c->out.len > 0)
 		(void)ktls__out_flush(c);
 	c->dead = code;
-	return ktls__failed(c, code, call, 0, first, text);
+	ktls__failed(c, code, call, 0, shown, "no error in OpenSSL's queue");
+	c->error.openssl = (uint32_t)first;
+	return -code;
 }
 
 int ktls__truncated(struct ktls_conn *c)
@@ -168,7 +168,11 @@ bool ktls__retry(struct ktls_conn *c, ssize_t *r)
 
 int ktls__flush(struct ktls_conn *c)
 {
-	int r = c->out.len > 0 ? ktls__out_flush(c) : 0;
+	int r;
+
+	if (c->hold)
+		return 0;
+	r = c->out.len > 0 ? ktls__out_flush(c) : 0;
 
 	if (r == 0 && c->rekey)
 		r = ktls__rekey_begin(c);
@@ -184,7 +188,8 @@ static bool seal_alert(struct ktls_conn *c, const uint8_t alert[2])
 	struct ktls__protection p;
 	ssize_t n = -1;
 
-	if (ktls__keys_derive(c, KTLS_TX, &p) != KTLS_REASON_NONE)
+	if (c->tx.track.lost ||
+	    ktls__keys_derive(c, KTLS_TX, &p) != KTLS_REASON_NONE)
 		return false;
 	/* only OpenSSL knows which explicit nonces it has not used */
 	if (!ktls__cipher_explicit_nonce(p.cipher, p.version))
@@ -210,8 +215,11 @@ void ktls__send_alert(struct ktls_conn *c, uint8_t description)
 		return;
 	if (c->tx.mode == KTLS_MODE_KERNEL)
 		queued = ktls__out_control(c, KTLS__ALERT, alert, 2);
-	else
+	else if (c->ssl)
 		queued = seal_alert(c, alert);
+	else
+		queued = !c->tx_dead &&
+			 ktls__wire_seal(c, KTLS__ALERT, alert, 2) == 0;
 	if (!queued)
 		return;
 	/* RX leaves its error on the socket, where the next send meets it */
@@ -259,7 +267,9 @@ int ktls__ready(const struct ktls_conn *c, int dir)
 
 short ktls__wants(const struct ktls_conn *c)
 {
-	return (short)(c->wants | (c->out.len > 0 && !c->tx_dead ? POLLOUT : 0));
+	const bool waits = c->out.len > 0 && !c->tx_dead && !c->hold;
+
+	return (short)(c->wants | (waits ? POLLOUT : 0));
 }
 
 /* A caller that may only look at it has not made it const. */
@@ -270,16 +280,44 @@ static struct ktls_conn *own(const struct ktls_conn *c)
 
 void ktls__enter(const struct ktls_conn *c)
 {
-	if (c)
-		pthread_mutex_lock(&own(c)->lock);
+	if (!c)
+		return;
+	pthread_mutex_lock(&own(c)->lock);
+	own(c)->depth++;
+}
+
+/*
+ * The policy's release_ssl: nothing of OpenSSL is needed any more. Never inside
+ * of a call of its own, which a callback may have come from.
+ */
+static void release(struct ktls_conn *c)
+{
+	if (c->tx.mode != KTLS_MODE_KERNEL || c->rx.mode != KTLS_MODE_KERNEL ||
+	    c->shutdown || c->dead || c->feed.len > 0 || c->control.len > 0 ||
+	    c->rx.generation != c->rx.installed || SSL_pending(c->ssl) > 0 ||
+	    SSL_in_init(c->ssl) ||
+	    SSL_get_key_update_type(c->ssl) != SSL_KEY_UPDATE_NONE)
+		return;
+	c->silent = SSL_get_quiet_shutdown(c->ssl) != 0;
+	/* else SSL_free() would take the session for a broken one */
+	SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	/* OpenSSL's own chain; the kernel's is tx_secret's */
+	explicit_bzero(c->tx.secret, sizeof(c->tx.secret));
+	ktls__buf_free(&c->tx.track.last);
+	c->tx.track.keep_all = false;
+	ktls__ssl_leave(c);
 }
 
 ssize_t ktls__leave(const struct ktls_conn *c, ssize_t r)
 {
 	if (c && r == -EAGAIN)
 		count_wait(own(c));
-	if (c)
+	if (c && c->policy.release_ssl && c->ssl && c->depth == 1)
+		release(own(c));
+	if (c) {
+		own(c)->depth--;
 		pthread_mutex_unlock(&own(c)->lock);
+	}
 	if (r >= 0)
 		return r;
 	errno = (int)-r;

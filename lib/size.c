@@ -70,7 +70,7 @@ void ktls__size_handshaken(struct ktls_conn *c)
 	const uint8_t code = s ? SSL_SESSION_get_max_fragment_length(s) : 0;
 
 	if (code >= 1 && code <= 4)
-		c->record_peer = (size_t)256 << code;
+		c->record_peer = 256U << code;
 }
 
 void ktls__size_kernel(struct ktls_conn *c)
@@ -102,15 +102,13 @@ void ktls__size_calls(struct ktls_conn *c)
 
 static size_t one_segment(const struct ktls_conn *c)
 {
-	const struct ktls__cipher *cipher;
-	unsigned int version;
 	size_t overhead = OVERHEAD_MAX;
 	const int mss = tcp_get(c, KTLS__TCP_MAXSEG);
 
 	if (mss < 0)
 		return KTLS__RECORD_MAX;
-	if (ktls__keys_cipher(c, &cipher, &version) == KTLS_REASON_NONE)
-		overhead = ktls__cipher_overhead(cipher, version);
+	if (ktls__keys_reason(c) == KTLS_REASON_NONE)
+		overhead = ktls__cipher_overhead(c->cipher, c->version);
 	return mss < RECORD_MIN + (int)overhead ? RECORD_MIN
 						: (size_t)mss - overhead;
 }
@@ -119,7 +117,7 @@ void ktls__size_begin(struct ktls_conn *c)
 {
 	if (c->ramp_record == 0 ||
 	    ktls__sys_now() - c->ramp_last >= c->policy.record_idle) {
-		c->ramp_record = one_segment(c);
+		c->ramp_record = (uint32_t)one_segment(c);
 		c->ramp_sent = 0;
 	}
 }
@@ -151,10 +149,10 @@ size_t ktls__size_file(const struct ktls_conn *c, off_t offset, size_t open,
 	return n < max ? n : max;
 }
 
-void ktls__cork(struct ktls_conn *c, size_t left, bool files)
+void ktls__cork(struct ktls_conn *c, size_t left, bool again)
 {
-	/* what one call of the kernel carries is not worth three more */
-	const size_t few = files && c->tx.mode == KTLS_MODE_KERNEL
+	/* for the rest of a file that had to wait it is not worth three calls */
+	const size_t few = again && c->tx.mode == KTLS_MODE_KERNEL
 				   ? PIPE_BYTES + KTLS__RECORD_MAX
 				   : ktls__size_record(c);
 

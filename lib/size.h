@@ -53,8 +53,8 @@ static inline bool ktls__size_cut(const struct ktls_conn *c)
 size_t ktls__size_file(const struct ktls_conn *c, off_t offset, size_t open,
 		       size_t max);
 
-/* Lets TCP join the records of left bytes. */
-void ktls__cork(struct ktls_conn *c, size_t left, bool files);
+/* Lets TCP join the records of left bytes; again: of a file, the last ones. */
+void ktls__cork(struct ktls_conn *c, size_t left, bool again);
 /* The socket takes no more: TCP is made to send what it may hold back. */
 void ktls__push(struct ktls_conn *c);
 /* At the end of a call: the socket's options as they were. */

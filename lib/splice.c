@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <poll.h>
 
+#include "message.h"
 #include "offload.h"
 #include "probe.h"
 #include "read.h"
@@ -131,7 +132,8 @@ static bool may_splice(struct ktls_conn *c)
 static ssize_t step(struct ktls_conn *c, int pipe_fd, size_t len)
 {
 	if (c->rx.mode == KTLS_MODE_KERNEL && c->ahead.len == 0 && !c->closed &&
-	    SSL_pending(c->ssl) == 0 && may_splice(c))
+	    !(c->ssl && SSL_pending(c->ssl) > 0) && !ktls__message_open(c) &&
+	    may_splice(c))
 		return out_kernel(c, pipe_fd, len);
 	return out_copy(c, pipe_fd, len);
 }

@@ -137,7 +137,7 @@ static ssize_t steps(struct ktls_conn *c, struct ktls__source *src, size_t left,
 
 	do {
 		if (left > ktls__size_record(c))
-			ktls__cork(c, left, !src->iov);
+			ktls__cork(c, left, progress && !src->iov);
 		r = step(c, src, left, ahead, sigpipe);
 		if (r != -EAGAIN)
 			return r;
@@ -181,6 +181,7 @@ ssize_t ktls__transmit(struct ktls_conn *c, struct ktls__source *src, size_t n,
 		n = (size_t)c->policy.budget;
 	sigpipe.blocked = false;
 	sigpipe.raised = false;
+	c->hold = false;
 	c->wants = 0;
 	c->pipe_wanted = -1;
 	/* what is sent instead of more of that pipe has no part in it */

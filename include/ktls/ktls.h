@@ -116,6 +116,8 @@ struct ktls_policy {
 	uint64_t rekey_after; /* records under one key, default 2^24; 0: any */
 	uint32_t rekey_unsupported; /* enum ktls_rekey_unsupported */
 	uint32_t zerocopy; /* 1: the NIC may read files in place; default 0 */
+	uint32_t release_ssl; /* 1: the SSL goes when the kernel has both */
+	uint32_t reserved;    /* 0 */
 };
 
 /* For the flags of a call that sends. */
@@ -172,7 +174,7 @@ struct ktls_info {
 	size_t size;	  /* set by the caller, sizeof(struct ktls_info) */
 	uint32_t version; /* 0x0303 TLS 1.2, 0x0304 TLS 1.3, 0 none yet */
 	uint32_t cipher;  /* IANA number of the cipher suite, or 0 */
-	const char *cipher_name; /* IANA name, or NULL; static */
+	const char *cipher_name; /* IANA name, or NULL; the connection's */
 	struct ktls_dir_info tx;
 	struct ktls_dir_info rx;
 	uint64_t offload_after; /* in effect */
@@ -204,6 +206,9 @@ struct ktls_info {
 	uint32_t zerocopy_asked;  /* from the policy */
 	uint32_t zerocopy;	  /* 1: in effect, by the kernel's own word */
 	uint32_t zerocopy_reason; /* enum ktls_reason: why not */
+
+	uint32_t release_ssl_asked; /* from the policy */
+	uint32_t release_ssl;	    /* 1: there is no SSL behind it any more */
 };
 
 /* The last failure of a connection. EAGAIN is not a failure. */

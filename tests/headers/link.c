@@ -11,6 +11,7 @@
 
 #include <ktls/ktls.h>
 #include <ktls/openssl.h>
+#include <ktls/raw.h>
 
 typedef void (*function)(void);
 
@@ -50,12 +51,14 @@ int main(void)
 	bad += check(BEGINS_WITH_SIZE(struct ktls_error), "ktls_error.size");
 	bad += check(BEGINS_WITH_SIZE(struct ktls_caps), "ktls_caps.size");
 	bad += check(BEGINS_WITH_SIZE(struct ktls_nic), "ktls_nic.size");
-	bad += check(ENDS_WITH(struct ktls_policy, zerocopy), "ktls_policy");
+	bad += check(BEGINS_WITH_SIZE(struct ktls_keys), "ktls_keys.size");
+	bad += check(ENDS_WITH(struct ktls_policy, reserved), "ktls_policy");
 	bad += check(ENDS_WITH(struct ktls_dir_info, reserved), "ktls_dir_info");
-	bad += check(ENDS_WITH(struct ktls_info, zerocopy_reason), "ktls_info");
+	bad += check(ENDS_WITH(struct ktls_info, release_ssl), "ktls_info");
 	bad += check(ENDS_WITH(struct ktls_caps, async_drivers), "ktls_caps");
 	bad += check(ENDS_WITH(struct ktls_nic, tls13), "ktls_nic");
 	bad += check(ENDS_WITH(struct ktls_error, text), "ktls_error");
+	bad += check(ENDS_WITH(struct ktls_keys, wire_len), "ktls_keys");
 
 	snprintf(version, sizeof(version), "%d.%d.%d", KTLS_VERSION_MAJOR,
 		 KTLS_VERSION_MINOR, KTLS_VERSION_PATCH);

@@ -23,6 +23,7 @@ void __real_free(void *p);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
 void __wrap_free(void *p);
 
 static bool counting, openssl_too = true;
@@ -77,6 +78,14 @@ void *__wrap_realloc(void *p, size_t n)
 
 	live += !p && q;
 	return q;
+}
+
+char *__wrap_strdup(const char *s)
+{
+	const size_t n = strlen(s) + 1;
+	char *p = __wrap_malloc(n);
+
+	return p ? memcpy(p, s, n) : NULL;
 }
 
 void __wrap_free(void *p)

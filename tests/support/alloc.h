@@ -2,7 +2,7 @@
 /*
  * Memory of the library and of libcrypto, made to fail, and looked at when it
  * is given back. A program that links this is linked with --wrap for malloc,
- * calloc, realloc and free.
+ * calloc, realloc, strdup and free.
  */
 #ifndef ALLOC_H
 #define ALLOC_H

@@ -130,17 +130,23 @@ static int set_no_pad(struct fake_socket *s, const void *val, socklen_t len)
 	return 0;
 }
 
+/* net/tls/tls_main.c, do_tls_getsockopt_conf(): of the head alone, or all */
 static int get_key(const struct fake_socket *s, const struct fake_key *k,
 		   void *val, socklen_t *len)
 {
+	enum { HEAD = 4 };
 	uint8_t info[FAKE_INFO];
 	size_t n;
 
 	if (!s->ulp)
 		return -ENOPROTOOPT;
+	if (*len < HEAD)
+		return -EINVAL;
 	if (!k->on)
 		return -EBUSY;
 	n = fake_key_get(k, info);
+	if (*len == HEAD)
+		n = HEAD;
 	if (*len != n)
 		return -EINVAL;
 	memcpy(val, info, n);

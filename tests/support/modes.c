@@ -7,15 +7,31 @@
 #include "fake_core.h"
 
 const struct mode modes[] = {
-	{"user", KTLS_OFF, 0, false, TLS1_3_VERSION, false, false},
-	{"kernel", KTLS_REQUIRE, 0, false, TLS1_3_VERSION, false, false},
-	{"moves", KTLS_AUTO, 30000, false, TLS1_3_VERSION, false, false},
-	{"user_blocking", KTLS_OFF, 0, true, TLS1_3_VERSION, false, false},
-	{"kernel_blocking", KTLS_REQUIRE, 0, true, TLS1_3_VERSION, false, false},
-	{"user_1_2", KTLS_OFF, 0, false, TLS1_2_VERSION, false, false},
-	{"old_kernel_1_2", KTLS_REQUIRE, 0, false, TLS1_2_VERSION, true, false},
-	{"nic_1_2", KTLS_REQUIRE, 0, false, TLS1_2_VERSION, false, true},
-	{"nic_blocking_1_2", KTLS_REQUIRE, 0, true, TLS1_2_VERSION, false, true},
+	{"user", KTLS_OFF, 0, false, TLS1_3_VERSION, false, false, DOOR_NEW},
+	{"kernel", KTLS_REQUIRE, 0, false, TLS1_3_VERSION, false, false, DOOR_NEW},
+	{"moves", KTLS_AUTO, 30000, false, TLS1_3_VERSION, false, false, DOOR_NEW},
+	{"user_blocking", KTLS_OFF, 0, true, TLS1_3_VERSION, false, false,
+	 DOOR_NEW},
+	{"kernel_blocking", KTLS_REQUIRE, 0, true, TLS1_3_VERSION, false, false,
+	 DOOR_NEW},
+	{"user_1_2", KTLS_OFF, 0, false, TLS1_2_VERSION, false, false, DOOR_NEW},
+	{"old_kernel_1_2", KTLS_REQUIRE, 0, false, TLS1_2_VERSION, true, false,
+	 DOOR_NEW},
+	{"nic_1_2", KTLS_REQUIRE, 0, false, TLS1_2_VERSION, false, true, DOOR_NEW},
+	{"nic_blocking_1_2", KTLS_REQUIRE, 0, true, TLS1_2_VERSION, false, true,
+	 DOOR_NEW},
+	{"adopted", KTLS_REQUIRE, 0, false, TLS1_3_VERSION, false, false,
+	 DOOR_ADOPTED},
+	{"adopted_user", KTLS_OFF, 0, false, TLS1_3_VERSION, false, false,
+	 DOOR_ADOPTED_MEM},
+	{"keys_user", KTLS_OFF, 0, false, TLS1_3_VERSION, false, false,
+	 DOOR_KEYS_SECRET},
+	{"keys_user_blocking_1_2", KTLS_OFF, 0, true, TLS1_2_VERSION, false,
+	 false, DOOR_KEYS_KEY},
+	{"imported_moves", KTLS_AUTO, 30000, false, TLS1_3_VERSION, false,
+	 false, DOOR_IMPORTED},
+	{"imported_blocking", KTLS_REQUIRE, 0, true, TLS1_3_VERSION, false,
+	 false, DOOR_IMPORTED},
 };
 const size_t n_modes = ARRAY_SIZE(modes);
 
@@ -23,6 +39,7 @@ static void start(struct pair *p, const struct mode *m, bool tx,
 		  size_t capacity, void (*policy)(struct ktls_policy *policy))
 {
 	const struct pair_options o = {
+		.door = m->door,
 		.version = m->version,
 		.server = tx,
 		.blocking = m->blocking,
@@ -62,6 +79,11 @@ bool mode_user(const struct mode *m)
 bool mode_kernel(const struct mode *m)
 {
 	return m->use == KTLS_REQUIRE;
+}
+
+bool mode_adopted(const struct mode *m)
+{
+	return m->door == DOOR_ADOPTED || m->door == DOOR_ADOPTED_MEM;
 }
 
 size_t wire_records(struct pair *p, size_t *lengths, size_t max)

@@ -16,6 +16,7 @@ struct mode {
 	int version;
 	bool old; /* a kernel before 6.5 */
 	bool nic; /* that encrypts what is sent */
+	enum pair_door door;
 };
 extern const struct mode modes[];
 extern const size_t n_modes;
@@ -28,6 +29,8 @@ void mode_rx(struct pair *p, const struct mode *m, size_t capacity,
 /* True from the beginning to the end. */
 bool mode_user(const struct mode *m);
 bool mode_kernel(const struct mode *m);
+/* Some bytes have gone each way, which count for the library. */
+bool mode_adopted(const struct mode *m);
 
 /* Lengths of the plaintext in the records sent since the last call. */
 size_t wire_records(struct pair *p, size_t *lengths, size_t max);

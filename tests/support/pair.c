@@ -14,9 +14,24 @@ enum {
 	BUFFER = 1 << 20
 };
 
+static void make_policy(struct pair *p)
+{
+	const struct pair_options *o = &p->o;
+	struct ktls_policy *policy = &p->policy;
+
+	assert_int_equal(ktls_policy_init(policy, sizeof(*policy)), 0);
+	policy->tx = o->tx;
+	policy->rx = o->rx;
+	policy->offload_after = o->offload_after;
+	policy->release_ssl = o->door == DOOR_RELEASED;
+	if (o->budget)
+		policy->budget = o->budget;
+	if (o->policy)
+		o->policy(policy);
+}
+
 void pair_open(struct pair *p, const struct pair_options *o)
 {
-	struct ktls_policy policy;
 	int fd[2];
 
 	memset(p, 0, sizeof(*p));
@@ -36,8 +51,7 @@ void pair_open(struct pair *p, const struct pair_options *o)
 		SSL_CTX_up_ref(o->peer_ctx);
 	if (o->setup_ctx)
 		o->setup_ctx(p->ctx, p->peer_ctx);
-	if (!o->plain_ctx)
-		assert_int_equal(ktls_ctx_enable(p->ctx), 0);
+	door_prepare(p);
 	p->ssl = SSL_new(p->ctx);
 	p->peer = SSL_new(p->peer_ctx);
 	assert_non_null(p->ssl);
@@ -47,18 +61,10 @@ void pair_open(struct pair *p, const struct pair_options *o)
 	pair_bio(p->peer, p->peer_fd);
 	if (o->setup_ssl)
 		o->setup_ssl(p);
-	assert_int_equal(ktls_policy_init(&policy, sizeof(policy)), 0);
-	policy.tx = o->tx;
-	policy.rx = o->rx;
-	policy.offload_after = o->offload_after;
-	if (o->budget)
-		policy.budget = o->budget;
-	if (o->policy)
-		o->policy(&policy);
+	make_policy(p);
 	/* each connection finds a kernel of its own */
 	ktls__probe_forget();
-	p->conn = ktls_conn_new(p->ssl, p->fd, &policy);
-	assert_non_null(p->conn);
+	door_open(p);
 	fake_on_poll(pair_peer, p);
 }
 
@@ -167,7 +173,7 @@ void pair_peer_ok(const struct pair *p)
 }
 
 /* What a caller does after EAGAIN: it must have been told what to wait for. */
-static void wait_for(struct pair *p, const char *call)
+void pair_wait(struct pair *p, const char *call)
 {
 	const struct ktls_error e = pair_error(p);
 
@@ -182,11 +188,7 @@ static void wait_for(struct pair *p, const char *call)
 
 void pair_handshake(struct pair *p)
 {
-	for (int i = 0; i < PATIENCE; i++) {
-		if (ktls_handshake(p->conn) == 0)
-			break;
-		wait_for(p, "ktls_handshake");
-	}
+	door_handshake(p);
 	pair_peer(p);
 	pair_peer_ok(p);
 	assert_int_equal(SSL_is_init_finished(p->peer), 1);
@@ -213,7 +215,7 @@ void pair_send(struct pair *p, uint64_t n, size_t chunk)
 		fake_pattern(OURS, p->accepted, buf, k);
 		r = ktls_write(p->conn, buf, k);
 		if (r < 0) {
-			wait_for(p, "ktls_write");
+			pair_wait(p, "ktls_write");
 			continue;
 		}
 		assert_true(r > 0 && (size_t)r <= k);
@@ -237,7 +239,7 @@ void pair_receive(struct pair *p, uint64_t n, size_t chunk)
 		memset(buf, 0, k);
 		r = ktls_read(p->conn, buf, k);
 		if (r < 0) {
-			wait_for(p, "ktls_read");
+			pair_wait(p, "ktls_read");
 			continue;
 		}
 		assert_true(r > 0 && (size_t)r <= k);
@@ -268,7 +270,7 @@ void pair_finish(struct pair *p)
 			p->conn = NULL;
 			fail_msg("ktls_close: %s", strerror(errno));
 		}
-		wait_for(p, "ktls_close");
+		pair_wait(p, "ktls_close");
 	}
 	p->conn = NULL;
 	pair_peer(p);
@@ -287,6 +289,8 @@ void pair_inject(struct pair *p, uint8_t type, const void *data, size_t n)
 	struct fake_key k = fake_socket(p->fd)->rx;
 	struct fake_bytes rec = {0};
 
+	if (!k.on)
+		k = p->peer_key;
 	assert_true(k.on);
 	/* behind what is in the queue already */
 	k.seq += p->injected++;

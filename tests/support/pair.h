@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 
 #include <ktls/openssl.h>
+#include <ktls/raw.h>
 
 #include "certs.h"
 #include "fakesys.h"
@@ -24,7 +25,21 @@ enum {
 
 struct pair;
 
+/* The ways into the library; see pair_door.c. */
+enum pair_door {
+	DOOR_NEW,	  /* ktls_conn_new(), and the library's handshake */
+	DOOR_ADOPTED,	  /* after it, over a BIO of the socket */
+	DOOR_ADOPTED_MEM, /* with memory BIOs that are not empty */
+	DOOR_KEYS_SECRET, /* ktls_conn_from_keys(): TLS 1.3 with secrets */
+	DOOR_KEYS_KEY,
+	DOOR_IMPORTED, /* ktls_export() and ktls_import() */
+	DOOR_RELEASED, /* release_ssl, and no reference of the caller's */
+	DOORS
+};
+extern const char *const pair_doors[DOORS];
+
 struct pair_options {
+	enum pair_door door;
 	int version;	   /* 0: TLS 1.3 */
 	const char *suite; /* OpenSSL's name; NULL: the default */
 	bool server;	   /* the library's role */
@@ -49,6 +64,15 @@ struct pair {
 	SSL *ssl, *peer; /* ssl is a reference of our own */
 	int fd, peer_fd;
 	struct ktls_conn *conn;
+	struct ktls_policy policy; /* conn was made with */
+	/* of the last door: bytes that are in no number below */
+	uint64_t before_tx, before_rx;
+	uint64_t kernel_tx, kernel_rx; /* of them, the kernel's */
+	struct fake_key peer_key; /* of DOOR_KEYS_*: what the peer sends with */
+	struct pair_secrets {
+		uint8_t secret[2][64]; /* TLS 1.3: by whether of the server */
+		size_t len[2];
+	} secrets;
 
 	uint64_t accepted;  /* bytes the library said it took */
 	uint64_t peer_got;  /* of them, bytes the peer has read */
@@ -69,7 +93,7 @@ struct pair {
 
 /* Up to ktls_conn_new(). */
 void pair_open(struct pair *p, const struct pair_options *o);
-/* Both sides' handshake, which must succeed. */
+/* Both sides' handshake, which must succeed, and the door. */
 void pair_handshake(struct pair *p);
 /* pair_open() and pair_handshake(), and what is in flight digested. */
 void pair_start(struct pair *p, const struct pair_options *o);
@@ -90,7 +114,10 @@ void pair_settle(struct pair *p);
  * The sockets can be looked at until the next fake_reset().
  */
 void pair_finish(struct pair *p);
-/* A record that the kernel's keys make, as if the peer had sent it. */
+/*
+ * A record that the kernel's keys make, as if the peer had sent it; in user
+ * space those of DOOR_KEYS_*, behind which the peer sends no more itself.
+ */
 void pair_inject(struct pair *p, uint8_t type, const void *data, size_t n);
 /* Frees everything, whatever state it is in. */
 void pair_free(struct pair *p);
@@ -105,6 +132,24 @@ struct ktls_error pair_error(const struct pair *p);
 		assert_string_equal(ktls_mode_str(i_.rx.mode), rx_);           \
 	} while (0)
 #define assert_no_leak(p) assert_ptr_equal(fake_leaks((p)->fd), NULL)
+
+/* pair_door.c: what is before ktls_conn_new(), and behind the handshake */
+void door_prepare(struct pair *p);
+void door_open(struct pair *p);
+void door_handshake(struct pair *p);
+void door_enter(struct pair *p);
+/* OpenSSL's handshake on our side, too, up to its end there. */
+void door_shake(struct pair *p);
+/* What waits on the socket, but for the last bytes, to the memory BIO. */
+void door_fill(struct pair *p, size_t leave);
+/* The keys that the two sides agreed upon, for ktls_conn_from_keys(). */
+struct ktls_keys door_keys(struct pair *p, int dir, bool secret);
+/* Flushed, exported, and detached: the image; free() it. */
+void *door_export(struct pair *p, size_t *n);
+/* The connection goes through an image of it. */
+void door_import(struct pair *p);
+/* After EAGAIN of our side. */
+void pair_wait(struct pair *p, const char *call);
 
 /* pair_tls.c: the OpenSSL side */
 SSL_CTX *pair_ctx(const struct pair_options *o, bool server);

@@ -24,7 +24,7 @@ static bool goes_on(struct pair *p, const char *call)
 	if (e == EAGAIN)
 		pair_peer(p);
 	/* OpenSSL 3.5 says "bad record mac" when its cipher had no memory */
-	else if (e != ENOMEM && e != EPROTO && e != EBADMSG)
+	else if (e != ENOMEM && e != EPROTO && e != EBADMSG && e != EIO)
 		fail_msg("%s: %s: %s", call, strerror(e), pair_error(p).text);
 	alloc_resume();
 	/* ENOMEM is one call's trouble where nothing was lost by it */

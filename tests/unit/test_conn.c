@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 
 #include <openssl/err.h>
+#if OPENSSL_VERSION_NUMBER >= 0x30200000L
+#include <openssl/quic.h>
+#endif
 
 #include "alloc.h"
 #include "state.h"
@@ -78,10 +81,25 @@ static void dtls_is_refused(void **state)
 	SSL *ssl = SSL_new(dtls);
 
 	(void)state;
-	refused(ssl, fd[0], NULL, EPROTOTYPE);
+	refused(ssl, fd[0], NULL, EPROTONOSUPPORT);
 	SSL_free(ssl);
 	SSL_CTX_free(dtls);
 }
+
+#if OPENSSL_VERSION_NUMBER >= 0x30200000L
+static void quic_is_refused(void **state)
+{
+	SSL_CTX *quic = SSL_CTX_new(OSSL_QUIC_client_method());
+	SSL *ssl = SSL_new(quic);
+
+	(void)state;
+	assert_non_null(ssl);
+	assert_null(ktls_conn_new(ssl, fd[0], NULL));
+	assert_int_equal(errno, EPROTONOSUPPORT);
+	SSL_free(ssl);
+	SSL_CTX_free(quic);
+}
+#endif
 
 static void ssl_in_use_is_ealready(void **state)
 {
@@ -99,7 +117,7 @@ static void ssl_in_use_is_ealready(void **state)
 	pair_bio(ssl, fd[0]);
 	assert_true(SSL_do_handshake(ssl) != 1);
 	assert_null(ktls_conn_new(ssl, fd[0], NULL));
-	assert_int_equal(errno, EALREADY);
+	assert_int_equal(errno, EINPROGRESS);
 	SSL_free(ssl);
 }
 
@@ -316,6 +334,9 @@ static void freed_memory_holds_no_control_records(void **state)
 static const struct CMUnitTest tests[] = {
 	T(bad_arguments_are_refused_and_leave_the_ssl),
 	T(dtls_is_refused),
+#if OPENSSL_VERSION_NUMBER >= 0x30200000L
+	T(quic_is_refused),
+#endif
 	T(ssl_in_use_is_ealready),
 	T(ssl_is_prepared),
 	T(flags_of_the_fd_are_restored),

@@ -98,7 +98,7 @@ static void large_calls_are_corked(void **state)
 	for (size_t i = 0; i < 4 * ARRAY_SIZE(sizes); i++) {
 		const size_t n = sizes[i / 4];
 		const bool file = i & 1, roomy = i & 2;
-		const size_t few = file && in_kernel(m) ? 81920 : 16384;
+		const size_t few = 16384;
 		unsigned int sets;
 		struct pair p;
 		off_t off;

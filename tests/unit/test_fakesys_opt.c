@@ -294,11 +294,43 @@ static void large_sendfile_stops_where_there_is_no_room(void **state)
 	assert_int_equal(fake_socket(fd[1])->in.len, 60000);
 }
 
+static uint64_t cookie_of(int s)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	assert_int_equal(
+		ktls__sys_getsockopt(s, SOL_SOCKET, SO_COOKIE, &cookie, &len), 0);
+	assert_int_equal(len, sizeof(cookie));
+	return cookie;
+}
+
+/* net/core/sock.c, sk_getsockopt(), and sock_gen_cookie() */
+static void each_socket_has_a_cookie_of_its_own(void **state)
+{
+	uint64_t cookie;
+	socklen_t len = sizeof(cookie) - 1;
+	int more[2];
+
+	(void)state;
+	fake_tcp_pair(more, 1000);
+	cookie = cookie_of(fd[0]);
+	assert_true(cookie != 0);
+	assert_true(cookie != cookie_of(fd[1]) && cookie != cookie_of(more[0]) &&
+		    cookie != cookie_of(more[1]));
+	assert_true(cookie == cookie_of(fd[0]));
+	assert_int_equal(ktls__sys_getsockopt(fd[0], SOL_SOCKET, SO_COOKIE,
+					      &cookie, &len),
+			 -EINVAL);
+	assert_int_equal(fake_count(FAKE_GET_COOKIE), 6);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
 	T(longest_record_is_set_before_the_keys),
 	T(no_padding_is_expected_of_tls_1_3_only),
 	T(tcp_has_its_options),
+	T(each_socket_has_a_cookie_of_its_own),
 	T(cork_holds_less_than_a_segment),
 	T(what_is_tried_on_a_loopback_is_not_counted),
 	T(loopback_is_a_pair_of_its_own),

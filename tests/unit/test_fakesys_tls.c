@@ -96,6 +96,37 @@ static void getsockopt_gives_the_next_number(void **state)
 			 -EINVAL);
 }
 
+/* net/tls/tls_main.c, do_tls_getsockopt_conf() */
+static void getsockopt_gives_the_head_alone(void **state)
+{
+	struct tls12_crypto_info_aes_gcm_128 i;
+	struct tls_crypto_info head = {0, 0};
+	socklen_t len = sizeof(head);
+	int plain[2];
+
+	(void)state;
+	assert_int_equal(ktls__sys_getsockopt(fd[0], 282, TLS_TX, &head, &len),
+			 0);
+	assert_int_equal(len, sizeof(head));
+	assert_int_equal(head.version, fake_socket(fd[0])->tx.version);
+	assert_int_equal(head.cipher_type, TLS_CIPHER_AES_GCM_128);
+	assert_int_equal(ktls__sys_getsockopt(fd[0], 282, TLS_RX, &head, &len),
+			 -EBUSY);
+	len = sizeof(head) - 1;
+	assert_int_equal(ktls__sys_getsockopt(fd[0], 282, TLS_TX, &head, &len),
+			 -EINVAL);
+	len = sizeof(head) + 1;
+	assert_int_equal(ktls__sys_getsockopt(fd[0], 282, TLS_TX, &i, &len),
+			 -EINVAL);
+	fake_tcp_pair(plain, 1000);
+	len = sizeof(head);
+	assert_int_equal(ktls__sys_getsockopt(plain[0], 282, TLS_TX, &head, &len),
+			 -ENOPROTOOPT);
+	assert_int_equal(rawtls_ulp(plain[0]), 0);
+	assert_int_equal(ktls__sys_getsockopt(plain[0], 282, TLS_TX, &head, &len),
+			 -EBUSY);
+}
+
 static void data_records_come_together_control_alone(void **state)
 {
 	uint8_t buf[100], type;
@@ -311,6 +342,7 @@ static const struct CMUnitTest tests[] = {
 	T(keys_need_the_ulp_and_go_in_once),
 	T(bad_crypto_info_is_einval),
 	T(getsockopt_gives_the_next_number),
+	T(getsockopt_gives_the_head_alone),
 	T(data_records_come_together_control_alone),
 	T(plain_recv_of_control_is_eio_and_keeps_it),
 	T(half_a_record_is_not_readable),

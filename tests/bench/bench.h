@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <openssl/ssl.h>
 
@@ -122,6 +123,29 @@ bool bench_ossl_respond(struct bench_end *e, const uint8_t *head, int file,
 bool bench_lib_respond(struct bench_end *e, const uint8_t *head, int file,
 		       off_t at, size_t size);
 
+/* backend.c: one exchange, through libktls or OpenSSL alone */
+
+struct bench_backend {
+	bool (*open)(struct bench_end *e, bool server,
+		     const struct ktls_policy *policy);
+	ssize_t (*read)(struct bench_end *e, void *p, size_t n);
+	bool (*write)(struct bench_end *e, const struct iovec *v, int count);
+	bool (*respond)(struct bench_end *e, const uint8_t *head, int file,
+			off_t at, size_t size);
+	void (*close)(struct bench_end *e);
+};
+
+extern const struct bench_backend bench_lib;
+extern const struct bench_backend bench_ossl;
+/* a callback that does nothing in SSL_CTX_set_keylog_callback() */
+extern const struct bench_backend bench_ossl_keylog;
+/* that, and an end as ktls_close() makes it */
+extern const struct bench_backend bench_ossl_careful;
+
+void bench_listen(void);
+int bench_accept(void);
+int bench_connect(void);
+
 /* Waits for events after a call that said EAGAIN. */
 bool bench_wait(int fd, int events);
 /* For a row whose name does not say it. */
@@ -129,10 +153,11 @@ void bench_where(const char *section, const char *name, const char *where);
 /* Says what failed, and returns false. */
 bool bench_bad(const char *what);
 
-/* send.c, receive.c, requests.c: the rows */
+/* send.c, receive.c, requests.c, http.c: the rows */
 void bench_send(void);
 void bench_recv(void);
 void bench_requests(void);
+void bench_http(void);
 
 /* gnutls.c */
 bool bench_gnutls_open(struct bench_end *e);

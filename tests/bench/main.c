@@ -95,6 +95,8 @@ int main(int argc, char **argv)
 	make_data(bench_total + MIB + CHUNK);
 	bench_send();
 	bench_recv();
+	bench_listen();
 	bench_requests();
+	bench_http();
 	return vt_end();
 }

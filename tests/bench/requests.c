@@ -5,13 +5,9 @@
  */
 #include "bench.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -20,117 +16,15 @@ enum {
 	COUNTED = 9
 };
 
-struct backend {
-	bool (*open)(struct bench_end *e, const struct ktls_policy *policy);
-	ssize_t (*read)(struct bench_end *e, void *p, size_t n);
-	bool (*respond)(struct bench_end *e, const uint8_t *head, size_t size);
-	void (*close)(struct bench_end *e);
-};
-
 struct row {
 	char name[96];
-	const struct backend *backend;
+	const struct bench_backend *backend;
 	size_t size;
 	bool keep;     /* the connection, for all requests */
 	uint32_t tx;   /* of the policy */
 	uint32_t rx;   /* the same */
 	int64_t after; /* offload_after; -1: the default */
 };
-
-static bool lib_open(struct bench_end *e, const struct ktls_policy *policy)
-{
-	return bench_lib_open(e, TLS1_3_VERSION, true, policy, -1, -1);
-}
-
-static ssize_t lib_read(struct bench_end *e, void *p, size_t n)
-{
-	return ktls_read(e->c, p, n);
-}
-
-static bool lib_respond(struct bench_end *e, const uint8_t *head, size_t size)
-{
-	return bench_lib_respond(e, head, bench_file, 0, size);
-}
-
-static void lib_close(struct bench_end *e)
-{
-	if (ktls_close(e->c, 5000) < 0)
-		bench_bad("ktls_close");
-}
-
-static bool ossl_open(struct bench_end *e, const struct ktls_policy *policy)
-{
-	(void)policy;
-	return bench_handshake(e, TLS1_3_VERSION, true, false);
-}
-
-static ssize_t ossl_read(struct bench_end *e, void *p, size_t n)
-{
-	return SSL_read(e->ssl, p, (int)n);
-}
-
-static bool ossl_respond(struct bench_end *e, const uint8_t *head, size_t size)
-{
-	return bench_ossl_respond(e, head, bench_file, 0, size);
-}
-
-/* What OpenSSL then does for each secret is the price of TLS_TX by its API. */
-static void keylog(const SSL *ssl, const char *line)
-{
-	(void)ssl;
-	(void)line;
-}
-
-static bool keylog_open(struct bench_end *e, const struct ktls_policy *policy)
-{
-	SSL_CTX_set_keylog_callback(bench_ctx(TLS1_3_VERSION, true), keylog);
-	return ossl_open(e, policy);
-}
-
-static void ossl_close(struct bench_end *e)
-{
-	SSL_shutdown(e->ssl);
-	SSL_free(e->ssl);
-	close(e->fd);
-}
-
-/* As ktls_close() does: nothing sent is lost, whatever the peer does. */
-static void careful_close(struct bench_end *e)
-{
-	char c[CHUNK];
-
-	SSL_shutdown(e->ssl);
-	if (shutdown(e->fd, SHUT_WR) < 0)
-		bench_bad("shutdown");
-	while (SSL_read(e->ssl, c, sizeof(c)) > 0)
-		;
-	SSL_free(e->ssl);
-	close(e->fd);
-}
-
-static const struct backend lib = {lib_open, lib_read, lib_respond, lib_close};
-static const struct backend ossl = {ossl_open, ossl_read, ossl_respond,
-				    ossl_close};
-static const struct backend with_keylog = {keylog_open, ossl_read, ossl_respond,
-					   ossl_close};
-static const struct backend careful = {keylog_open, ossl_read, ossl_respond,
-				       careful_close};
-
-static int listener = -1;
-static struct sockaddr_in address;
-
-static void listen_here(void)
-{
-	socklen_t len = sizeof(address);
-
-	address.sin_family = AF_INET;
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	MUST(listener >= 0);
-	MUST(bind(listener, (struct sockaddr *)&address, sizeof(address)) == 0);
-	MUST(listen(listener, 8) == 0);
-	MUST(getsockname(listener, (struct sockaddr *)&address, &len) == 0);
-}
 
 static const uint8_t *head_of(size_t size)
 {
@@ -150,7 +44,7 @@ static bool answer(const struct row *row, struct bench_end *e)
 
 	if (n != REQUEST || sscanf(request, "GET %zu", &size) != 1)
 		return bench_bad("request");
-	return row->backend->respond(e, head_of(size), size);
+	return row->backend->respond(e, head_of(size), bench_file, 0, size);
 }
 
 static bool measured(const void *arg)
@@ -158,7 +52,6 @@ static bool measured(const void *arg)
 	const struct row *row = arg;
 	static struct bench_end e;
 	struct ktls_policy policy = vt_policy(row->tx, row->rx);
-	const int on = 1;
 
 	close(bench_fd[0]);
 	close(bench_fd[1]);
@@ -168,11 +61,8 @@ static bool measured(const void *arg)
 		if (!row->keep && i >= UNCOUNTED)
 			bench_start();
 		if (!row->keep || i == 0) {
-			e.fd = accept(listener, NULL, NULL);
-			MUST(e.fd >= 0);
-			MUST(setsockopt(e.fd, IPPROTO_TCP, TCP_NODELAY, &on,
-					sizeof(on)) == 0);
-			if (!row->backend->open(&e, &policy))
+			e.fd = bench_accept();
+			if (!row->backend->open(&e, true, &policy))
 				return false;
 		}
 		if (row->keep && i >= UNCOUNTED)
@@ -218,9 +108,7 @@ static bool other(const void *arg)
 	close(bench_fd[1]);
 	for (int i = 0; ok && i < UNCOUNTED + COUNTED; i++) {
 		if (!row->keep || i == 0) {
-			e.fd = socket(AF_INET, SOCK_STREAM, 0);
-			MUST(connect(e.fd, (struct sockaddr *)&address,
-				     sizeof(address)) == 0);
+			e.fd = bench_connect();
 			if (!bench_handshake(&e, TLS1_3_VERSION, false, false))
 				return false;
 		}
@@ -261,23 +149,22 @@ void bench_requests(void)
 	struct row row = {.after = -1};
 	const int times = bench_times;
 
-	listen_here();
 	/* each run has many that are measured */
 	bench_times = 1;
 	for (int keep = 1; keep >= 0; keep--) {
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 			row.keep = keep;
 			row.size = sizes[i];
-			row.backend = &ossl;
+			row.backend = &bench_ossl;
 			one("request", &row, "OpenSSL");
 			if (!keep) {
-				row.backend = &with_keylog;
+				row.backend = &bench_ossl_keylog;
 				one("request", &row, "OpenSSL, keylog");
-				row.backend = &careful;
+				row.backend = &bench_ossl_careful;
 				one("request", &row,
 				    "OpenSSL, keylog, careful close");
 			}
-			row.backend = &lib;
+			row.backend = &bench_lib;
 			one("request", &row, "libktls");
 		}
 	}
@@ -292,5 +179,4 @@ void bench_requests(void)
 		one("curve", &row, "user");
 	}
 	bench_times = times;
-	close(listener);
 }

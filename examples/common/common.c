@@ -74,7 +74,7 @@ void parse_number(const char *option, const char *text, uint64_t min,
 	*number_out = number;
 }
 
-static int version_number(const char *text)
+int parse_version(const char *text)
 {
 	if (strcmp(text, "1.2") == 0)
 		return TLS1_2_VERSION;
@@ -90,7 +90,7 @@ void tls_configure(SSL_CTX *ctx, const struct tls_options *options)
 	int max = 0; /* the highest that OpenSSL has */
 
 	if (options->version) {
-		min = version_number(options->version);
+		min = parse_version(options->version);
 		max = min;
 	}
 	if (SSL_CTX_set_min_proto_version(ctx, min) != 1 ||

@@ -27,6 +27,7 @@ void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn)
 void parse_use(const char *option, const char *text, uint32_t *use_out);
 void parse_number(const char *option, const char *text, uint64_t min,
 		  uint64_t max, uint64_t *number_out);
+int parse_version(const char *text); /* of --tls, as OpenSSL has it */
 
 /* Apply the options to a context; a bad one ends the program. */
 void tls_configure(SSL_CTX *ctx, const struct tls_options *options);

@@ -32,9 +32,12 @@ SSL_CTX *server_context(const struct tls_options *tls, const char *cert,
 	return ctx;
 }
 
-/* TLS for a socket that was accepted; NULL, with a message, on failure. */
+/*
+ * TLS for a socket that was accepted; NULL, with a message, on failure. The SSL
+ * is there as long as the connection is.
+ */
 struct ktls_conn *server_accept(SSL_CTX *ctx, int fd,
-				const struct ktls_policy *policy)
+				const struct ktls_policy *policy, SSL **ssl_out)
 {
 	struct ktls_conn *tls = NULL;
 	SSL *ssl = SSL_new(ctx);
@@ -44,6 +47,8 @@ struct ktls_conn *server_accept(SSL_CTX *ctx, int fd,
 		tls = ktls_conn_new(ssl, fd, policy);
 		SSL_free(ssl); /* tls has its own reference */
 	}
+	if (ssl_out)
+		*ssl_out = ssl;
 	if (!tls)
 		warn("a connection could not be started: %s", openssl_error());
 	return tls;

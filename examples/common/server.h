@@ -27,7 +27,8 @@ void print_address(const char *what, int fd);
 SSL_CTX *server_context(const struct tls_options *tls, const char *cert,
 			const char *key);
 struct ktls_conn *server_accept(SSL_CTX *ctx, int fd,
-				const struct ktls_policy *policy);
+				const struct ktls_policy *policy,
+				SSL **ssl_out);
 uint64_t unsent_bytes(const struct ktls_conn *tls);
 void raise_file_limit(void);
 int64_t now_ms(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection from accept to close: every call of libktls on it is here.
+ * One connection from accept to close: every call of libktls on it is here, or
+ * in h2.c.
  *
  * A turn runs until a call says EAGAIN, or until a part of a file was sent, so
  * that a fast client doesn't keep the others waiting. epoll is level-triggered
@@ -23,18 +24,27 @@
 
 #include "httpd.h"
 
-enum step {
-	STEP_AGAIN, /* go on at once, maybe in another state */
-	STEP_WAIT,  /* go on when conn->wants comes true */
-	STEP_GONE   /* the connection is over */
-};
+/* Between two requests, or within one that is not complete. */
+static bool is_idle(const struct conn *conn)
+{
+	return conn->state == CONN_READ ||
+	       (conn->state == CONN_H2 && !h2_busy(conn->h2));
+}
 
-static void set_state(struct conn *conn, enum conn_state state)
+/* In the middle of a response. */
+static bool is_sending(const struct conn *conn)
+{
+	return conn->state == CONN_SEND ||
+	       (conn->state == CONN_H2 && h2_busy(conn->h2));
+}
+
+void conn_set_state(struct conn *conn, enum conn_state state)
 {
 	static const int limits[] = {
 		[CONN_HANDSHAKE] = LIMIT_HANDSHAKE,
 		[CONN_READ] = LIMIT_REQUEST,
 		[CONN_SEND] = LIMIT_SEND,
+		[CONN_H2] = LIMIT_SEND,
 		[CONN_CLOSE] = LIMIT_SEND, /* less once all is in TCP */
 	};
 	struct worker *worker = conn->worker;
@@ -43,18 +53,18 @@ static void set_state(struct conn *conn, enum conn_state state)
 		conn_list_move(conn, &worker->open, &worker->closing);
 	conn->state = state;
 	conn->limit = now_ms() + limits[state];
-	if (worker->stopping && state == CONN_READ)
+	if (worker->stopping && is_idle(conn))
 		conn->limit = now_ms() + LIMIT_CLOSE;
 }
 
 /* After the handshake and a response: directions move there. */
-static void look(const struct conn *conn)
+void conn_look(const struct conn *conn)
 {
 	if (conn->worker->config->stats)
 		stats_look(conn->tls);
 }
 
-static void set_error(struct conn *conn, const char *text)
+void conn_set_error(struct conn *conn, const char *text)
 {
 	if (!conn->error[0])
 		snprintf(conn->error, sizeof(conn->error), "%s", text);
@@ -68,7 +78,7 @@ static void set_tls_error(struct conn *conn)
 }
 
 /* After a call of libktls has returned -1. */
-static enum step blocked_or_failed(struct conn *conn)
+enum step conn_blocked_or_failed(struct conn *conn)
 {
 	if (errno == EAGAIN) {
 		conn->wants = (short)ktls_wants(conn->tls);
@@ -80,10 +90,16 @@ static enum step blocked_or_failed(struct conn *conn)
 
 static enum step do_handshake(struct conn *conn)
 {
+	const unsigned char *protocol;
+	unsigned int len;
+
 	if (ktls_handshake(conn->tls) < 0)
-		return blocked_or_failed(conn);
-	look(conn);
-	set_state(conn, CONN_READ);
+		return conn_blocked_or_failed(conn);
+	conn_look(conn);
+	SSL_get0_alpn_selected(conn->ssl, &protocol, &len);
+	if (len == 2 && memcmp(protocol, "h2", 2) == 0)
+		return h2_start(conn);
+	conn_set_state(conn, CONN_READ);
 	return STEP_AGAIN;
 }
 
@@ -102,8 +118,25 @@ static bool take_request(struct conn *conn)
 	/* req points into these bytes: only now may they go */
 	conn->in_len -= head;
 	memmove(conn->in, conn->in + head, conn->in_len);
-	set_state(conn, CONN_SEND);
+	conn_set_state(conn, CONN_SEND);
 	return true;
+}
+
+/* ktls_read() has returned 0, or -1 for another reason than EAGAIN. */
+enum step conn_input_ended(struct conn *conn, bool failed)
+{
+	int error = errno;
+
+	if (failed) {
+		set_tls_error(conn);
+		/* a peer that has stopped sending may still be reading */
+		if (error != ECONNABORTED)
+			return STEP_GONE;
+	} else if (conn->in_len > 0 || h2_busy(conn->h2)) {
+		conn_set_error(conn, "the peer closed within a request");
+	}
+	conn_set_state(conn, CONN_CLOSE);
+	return STEP_AGAIN;
 }
 
 static enum step do_read(struct conn *conn)
@@ -125,27 +158,21 @@ static enum step do_read(struct conn *conn)
 		conn->wants = (short)(ktls_wants(conn->tls) | POLLIN);
 		if (!(idle && conn->requests > 0 && conn->worker->stopping))
 			return STEP_WAIT;
-	} else if (n < 0) {
-		set_tls_error(conn);
-		/* a peer that has stopped sending may still be reading */
-		if (errno != ECONNABORTED)
-			return STEP_GONE;
-	} else if (!idle) {
-		set_error(conn, "the peer closed within a request");
+		conn_set_state(conn, CONN_CLOSE);
+		return STEP_AGAIN;
 	}
-	set_state(conn, CONN_CLOSE);
-	return STEP_AGAIN;
+	return conn_input_ended(conn, n < 0);
 }
 
 static enum step finish_response(struct conn *conn)
 {
 	response_drop(&conn->res);
-	look(conn);
+	conn_look(conn);
 	if (!conn->res.keep_alive) {
-		set_state(conn, CONN_CLOSE);
+		conn_set_state(conn, CONN_CLOSE);
 		return STEP_AGAIN;
 	}
-	set_state(conn, CONN_READ);
+	conn_set_state(conn, CONN_READ);
 	if (conn->in_len == 0)
 		return STEP_AGAIN;
 	/* pipelined: let the other connections have their turn first */
@@ -161,11 +188,11 @@ static enum step do_send(struct conn *conn)
 
 	if (n < 0 && errno == ENODATA) {
 		/* no close_notify: the response must not look complete */
-		set_error(conn, "the file became shorter while it was sent");
+		conn_set_error(conn, "the file became shorter while it was sent");
 		return STEP_GONE;
 	}
 	if (n < 0)
-		return blocked_or_failed(conn);
+		return conn_blocked_or_failed(conn);
 	conn->limit = now_ms() + LIMIT_SEND;
 	if (res->cursor.span == res->span_count)
 		return finish_response(conn);
@@ -182,7 +209,7 @@ static enum step do_close(struct conn *conn)
 		return STEP_GONE;
 	if (errno == EAGAIN && conn->limit > limit && unsent_bytes(conn->tls) == 0)
 		conn->limit = limit;
-	step = blocked_or_failed(conn);
+	step = conn_blocked_or_failed(conn);
 	/*
 	 * What has not reached TCP may wait for crypto while the socket is
 	 * writable: epoll would return at once. A tick looks again.
@@ -208,7 +235,7 @@ static bool watch(struct conn *conn)
 	/* POLLIN and EPOLLIN are the same number, and so is POLLOUT */
 	event.events = (uint32_t)conn->wants;
 	if (epoll_ctl(conn->worker->epoll, op, conn->fd, &event) < 0) {
-		set_error(conn, strerror(errno));
+		conn_set_error(conn, strerror(errno));
 		return false;
 	}
 	conn->polled = conn->wants;
@@ -231,6 +258,9 @@ void conn_turn(struct conn *conn)
 		case CONN_SEND:
 			step = do_send(conn);
 			break;
+		case CONN_H2:
+			step = h2_turn(conn);
+			break;
 		case CONN_CLOSE:
 			step = do_close(conn);
 			break;
@@ -243,7 +273,7 @@ void conn_turn(struct conn *conn)
 /* Called every second: give up on a peer that does nothing. May free it. */
 void conn_check_limit(struct conn *conn, int64_t now)
 {
-	bool sending = conn->state == CONN_SEND;
+	bool sending = is_sending(conn);
 	int64_t longer = now + (sending ? LIMIT_SEND : LIMIT_CLOSE);
 	int unacked = 0;
 
@@ -258,12 +288,17 @@ void conn_check_limit(struct conn *conn, int64_t now)
 		return;
 
 	if (conn->state == CONN_READ) {
-		set_state(conn, CONN_CLOSE);
+		conn_set_state(conn, CONN_CLOSE);
+		conn_turn(conn);
+		return;
+	}
+	if (is_idle(conn) && h2_stop(conn->h2)) {
+		conn->limit = now + LIMIT_CLOSE;
 		conn_turn(conn);
 		return;
 	}
 	if (conn->state != CONN_CLOSE || unsent_bytes(conn->tls) > 0)
-		set_error(conn, "timed out");
+		conn_set_error(conn, "timed out");
 	conn_free(conn);
 }
 
@@ -272,9 +307,9 @@ void conn_stop(struct conn *conn)
 {
 	int64_t limit = now_ms() + LIMIT_CLOSE;
 
-	if (conn->state != CONN_HANDSHAKE && conn->state != CONN_READ)
+	if (conn->state == CONN_SEND || conn->state == CONN_CLOSE)
 		return;
-	if (conn->limit > limit)
+	if (!is_sending(conn) && conn->limit > limit)
 		conn->limit = limit;
 	/* what was sent before the peer could know is still answered */
 	conn_turn(conn);
@@ -290,15 +325,15 @@ struct conn *conn_open(struct worker *worker, int fd)
 		goto fail;
 	/* Without this the end of a small response waits for an ACK. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	conn->tls =
-		server_accept(worker->config->ctx, fd, &worker->config->policy);
+	conn->tls = server_accept(worker->config->ctx, fd,
+				  &worker->config->policy, &conn->ssl);
 	if (!conn->tls)
 		goto fail;
 	conn->worker = worker;
 	conn->fd = fd;
 	conn->res.file = -1;
 	conn_list_move(conn, NULL, &worker->open);
-	set_state(conn, CONN_HANDSHAKE);
+	conn_set_state(conn, CONN_HANDSHAKE);
 	return conn;
 fail:
 	free(conn);
@@ -310,20 +345,21 @@ void conn_free(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 	bool closing = conn->state == CONN_CLOSE;
-	char requests[32];
+	char more[64];
 
-	if (worker->stopping &&
-	    (conn->state == CONN_SEND || unsent_bytes(conn->tls) > 0)) {
-		set_error(conn, "the server stopped");
+	if (worker->stopping && (is_sending(conn) || unsent_bytes(conn->tls) > 0)) {
+		conn_set_error(conn, "the server stopped");
 		worker->cut++;
 	}
 	if (worker->config->stats) {
-		snprintf(requests, sizeof(requests), "\"requests\":%u",
-			 conn->requests);
-		stats_print(conn->tls, requests, conn->error);
+		snprintf(more, sizeof(more),
+			 "\"protocol\":\"%s\",\"requests\":%u",
+			 conn->h2 ? "h2" : "http/1.1", conn->requests);
+		stats_print(conn->tls, more, conn->error);
 	}
 	conn_list_move(conn, closing ? &worker->closing : &worker->open, NULL);
 	response_drop(&conn->res);
+	h2_free(conn->h2);
 	ktls_conn_free(conn->tls);
 	close(conn->fd); /* which takes it out of the epoll set */
 	free(conn);

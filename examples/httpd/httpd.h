@@ -7,6 +7,9 @@
  *   workers.c   worker processes
  *   worker.c    one epoll loop: accepts, time limits, the graceful stop
  *   conn.c      one connection: every call of libktls is here
+ *   h2.c        the same for a connection that speaks HTTP/2;
+ *               h2_absent.c in its place where there is no libnghttp2
+ *   h2_session.c  what it says there, in memory
  *   request.c   reads the head of a request; knows no sockets
  *   ranges.c    reads its Range field
  *   response.c  chooses file, ranges and status, writes the heads
@@ -57,6 +60,8 @@ struct config {
 	int sndbuf; /* 0: the kernel's default */
 	bool stats;
 	bool device; /* negotiate only what a NIC can encrypt */
+	bool h2;     /* HTTP/2 for those that offer it, */
+	bool h2_off; /* in user space */
 
 	int root_fd;
 	int listen_fd;
@@ -113,16 +118,27 @@ enum conn_state {
 	CONN_HANDSHAKE,
 	CONN_READ, /* waits for a request, or is in the middle of its head */
 	CONN_SEND, /* has a response to send */
+	CONN_H2,   /* reads and sends, until nothing more can come */
 	CONN_CLOSE /* says close_notify and waits until everything is gone */
 };
 
+/* What a part of a turn has come to. */
+enum step {
+	STEP_AGAIN, /* go on at once, maybe in another state */
+	STEP_WAIT,  /* go on when conn->wants comes true */
+	STEP_GONE   /* the connection is over */
+};
+
 struct worker;
+struct h2;
 
 struct conn {
 	struct conn *prev; /* in the list of the worker */
 	struct conn *next;
 	struct worker *worker;
 	struct ktls_conn *tls;
+	SSL *ssl;      /* of tls, to ask it for what was negotiated */
+	struct h2 *h2; /* or NULL: it is HTTP/1.1 */
 	int fd;
 	enum conn_state state;
 	short wants;   /* POLLIN and POLLOUT, from the turn before; 0: a tick */
@@ -175,6 +191,27 @@ void conn_turn(struct conn *conn);
 void conn_check_limit(struct conn *conn, int64_t now);
 void conn_stop(struct conn *conn);
 void conn_free(struct conn *conn);
+/* and for h2.c: */
+void conn_set_error(struct conn *conn, const char *text);
+void conn_set_state(struct conn *conn, enum conn_state state);
+void conn_look(const struct conn *conn);
+enum step conn_blocked_or_failed(struct conn *conn);
+enum step conn_input_ended(struct conn *conn, bool failed);
+
+/* h2.c; those that take a struct h2 are for any connection, NULL is HTTP/1.1 */
+bool h2_available(void);
+enum step h2_start(struct conn *conn);
+enum step h2_turn(struct conn *conn);
+bool h2_busy(const struct h2 *h2);
+bool h2_stop(struct h2 *h2);
+void h2_free(struct h2 *h2);
+
+/* h2_session.c */
+struct h2 *h2_new(struct conn *conn);
+bool h2_receive(struct h2 *h2, const void *buf, size_t len);
+ssize_t h2_output(struct h2 *h2, const void **data);
+void h2_sent(struct h2 *h2, size_t len);
+bool h2_over(const struct h2 *h2);
 
 /* request.c */
 size_t request_parse(struct request *req, char *buf, size_t len, size_t size);

@@ -50,6 +50,8 @@ static const char usage[] =
 	"not\n"
 	"  --sndbuf N           SO_SNDBUF of the connections, in bytes\n"
 	"  --workers N          processes, default 1\n"
+	"  --h2                 HTTP/2 for clients that offer it\n"
+	"  --h2-tx auto|off     off: those stay in user space\n"
 	"  --zerocopy           let a NIC that encrypts read files in place; "
 	"they\n"
 	"                       must not change while they are sent\n"
@@ -78,6 +80,23 @@ static uint32_t parse_rekey(const char *word)
 	exit(2);
 }
 
+static bool want_h2(void)
+{
+	if (h2_available())
+		return true;
+	warn("--h2: there was no libnghttp2 when this program was built");
+	exit(2);
+}
+
+static bool parse_h2_tx(const char *word)
+{
+	if (strcmp(word, "auto") != 0 && strcmp(word, "off") != 0) {
+		warn("--h2-tx: \"%s\" is neither auto nor off", word);
+		exit(2);
+	}
+	return word[0] == 'o';
+}
+
 static void parse_options(struct config *config, int argc, char **argv)
 {
 	static const struct option longopts[] = {
@@ -92,6 +111,8 @@ static void parse_options(struct config *config, int argc, char **argv)
 		{"rekey-unsupported", required_argument, NULL, 'U'},
 		{"sndbuf", required_argument, NULL, 'b'},
 		{"workers", required_argument, NULL, 'w'},
+		{"h2", no_argument, NULL, 'H'},
+		{"h2-tx", required_argument, NULL, 'O'},
 		{"zerocopy", no_argument, NULL, 'z'},
 		{"device", no_argument, NULL, 'd'},
 		{"metrics", required_argument, NULL, 'm'},
@@ -146,6 +167,12 @@ static void parse_options(struct config *config, int argc, char **argv)
 			parse_number("--workers", optarg, 1, MAX_WORKERS,
 				     &number);
 			config->workers = (unsigned int)number;
+			break;
+		case 'H':
+			config->h2 = want_h2();
+			break;
+		case 'O':
+			config->h2_off = parse_h2_tx(optarg);
 			break;
 		case 'z':
 			policy->zerocopy = 1;

@@ -114,7 +114,7 @@ static void start(struct response *res, int status)
 {
 	res->status = status;
 	add(res, "HTTP/1.1 %d %s\r\n", status, status_text(status));
-	add(res, "Server: ktls-httpd\r\n");
+	add(res, "Server: %s\r\n", program_invocation_short_name);
 	add_date(res, "Date", time(NULL));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is special in the SSL_CTX: HTTP's name in ALPN, and --device. */
+/* What is special in the SSL_CTX: HTTP's names in ALPN, and --device. */
 #include <errno.h>
 #include <string.h>
 
@@ -9,17 +9,21 @@
 
 #include "httpd.h"
 
-/* ALPN (RFC 7301): a client that offers only other protocols is refused. */
-static int select_http11(SSL *ssl, const unsigned char **out,
-			 unsigned char *outlen, const unsigned char *in,
-			 unsigned int inlen, void *arg)
+/*
+ * ALPN (RFC 7301): a client that offers only other protocols is refused. The
+ * server's order counts, and HTTP/2 comes first if --h2 wants it at all.
+ */
+static int select_protocol(SSL *ssl, const unsigned char **out,
+			   unsigned char *outlen, const unsigned char *in,
+			   unsigned int inlen, void *arg)
 {
-	static const unsigned char http11[] = "\x08http/1.1";
+	static const unsigned char names[] = "\x02h2\x08http/1.1";
+	const struct config *config = arg;
+	const unsigned int skip = config->h2 ? 0 : 3;
 
 	(void)ssl;
-	(void)arg;
-	if (SSL_select_next_proto((unsigned char **)out, outlen, http11,
-				  sizeof(http11) - 1, in,
+	if (SSL_select_next_proto((unsigned char **)out, outlen, names + skip,
+				  sizeof(names) - 1 - skip, in,
 				  inlen) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
@@ -35,6 +39,6 @@ SSL_CTX *make_context(const struct config *config)
 		    errno == ENOTSUP
 			    ? "no TLS 1.2 with AES-GCM is left to negotiate"
 			    : strerror(errno));
-	SSL_CTX_set_alpn_select_cb(ctx, select_http11, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, select_protocol, (void *)config);
 	return ctx;
 }

@@ -330,7 +330,7 @@ bool session_open(struct loop *loop, int fd)
 	}
 	/* Without this the end of what is sent waits for an ACK. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	s->tls = server_accept(config->ctx, fd, &config->policy);
+	s->tls = server_accept(config->ctx, fd, &config->policy, NULL);
 	if (!s->tls)
 		goto fail;
 	set_state(s, SESSION_HANDSHAKE);

@@ -8,6 +8,7 @@ import contextlib
 import signal
 import socket
 import sys
+import threading
 import time
 
 from proxylib import (DOWN, LIMIT, MODE, UP, VERSION, Backend, Client, digest, expect, expect_no_clean_end, expect_reset,
@@ -156,12 +157,14 @@ def test_backend_closes_unread():
                 read_all(sock, 1)
                 sock.sendall(DOWN)
                 sock.shutdown(socket.SHUT_WR)
-                # until our end is where the client's is
-                time.sleep(1)
+                # until our end is where the client's is: to close is to reset what is on the way
+                arrived.wait(LIMIT)
+        arrived = threading.Event()
         thread = Backend(backend)
         client = Client(p.port)
         client.send(b'xyz')
         data = client.read_to_end()
+        arrived.set()
         expect(digest(data), digest(DOWN), 'what was received')
         expect(client.end, 'close_notify', 'end')
         thread.join()
@@ -191,7 +194,6 @@ def test_client_stops_reading():
         sock = p.accept()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         thread = Backend(backend)
-        time.sleep(1)
         p.expect_quiet()
         expect(thread.is_alive(), True, 'the back-end waits')
         expect(digest(client.read_to_end()), digest(data), 'what was received')
@@ -208,7 +210,6 @@ def test_backend_stops_reading():
         client = Client(p.port)
         sock = p.accept()
         thread = Backend(client.send, data)
-        time.sleep(1)
         p.expect_quiet()
         expect(thread.is_alive(), True, 'the client waits')
         expect(digest(read_all(sock, len(data))), digest(data), 'what was sent')

@@ -37,8 +37,12 @@ ktls_need() {
         command -v sudo >/dev/null || ktls_die "please install these packages: ${missing[*]}"
         as_root=(sudo)
     fi
-    # The lock timeout lets several test scripts find the same package missing at the same time.
-    ktls_quietly "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=300 update || return
+    # Several test scripts may find the same package missing at the same time. To install waits for dpkg's lock,
+    # but no option makes an update wait for that of the lists.
+    mkdir -p "$ktls_cache"
+    ktls_quietly flock "$ktls_cache/.update" "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=300 update || return
     ktls_quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"
+        apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}" || return
+    # shellcheck disable=SC2034 # for builds that were configured without them
+    ktls_installed=yes
 }

@@ -20,7 +20,7 @@
 #define SOL_TLS 282
 #endif
 
-enum { DATA = 23, BYTES = 1000, SECONDS = 300 };
+enum { DATA = 23, BYTES = 1000, SECONDS = 3600 };
 
 /* Ends the open record with nothing more in it: 0, or errno. */
 static int end_record(int fd)

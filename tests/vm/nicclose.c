@@ -7,10 +7,28 @@
 #include "nic.h"
 
 #include <errno.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "close.h"
 
 enum { LATE = VT_LATE, SMALL = 4608 };
+
+/* The peer reads nothing, however long it takes to fill the socket. */
+static int hold(struct vt_line *l)
+{
+	l->p.hold = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	MUST(l->p.hold > 0);
+	return l->p.hold;
+}
+
+/* It will read, when what follows already waits for it. */
+static void read_later(int timer)
+{
+	const struct itimerspec t = {.it_value.tv_nsec = LATE * 1000000L};
+
+	MUST(timerfd_settime(timer, 0, &t, NULL) == 0);
+}
 
 static ssize_t more(struct vt_line *l, size_t at, size_t n)
 {
@@ -69,6 +87,7 @@ static uint64_t brim(const struct vt_shape *shape, bool server, bool quiet,
 	struct ktls_info info = {.unsent = 0};
 	struct nic_count c;
 	struct vt_line l;
+	int timer;
 
 	vt_case("%s to the brim, SO_SNDBUF %d, %zu bytes a call%s%s",
 		vt_kind_name(&k), shape->sndbuf, shape->call,
@@ -77,7 +96,7 @@ static uint64_t brim(const struct vt_shape *shape, bool server, bool quiet,
 	vt_line_init(&l, &k, NULL, NULL);
 	vt_set_sndbuf(l.e.fd, shape->sndbuf);
 	SSL_set_quiet_shutdown(l.e.ssl, quiet);
-	l.p.start_ms = LATE;
+	timer = hold(&l);
 	if (!vt_line_start(&l))
 		return 0;
 	l.cut = quiet;
@@ -85,7 +104,9 @@ static uint64_t brim(const struct vt_shape *shape, bool server, bool quiet,
 	vt_end_info(&l.e, &info);
 	CHECK(info.tx.mode == vt_nic_mode(true), "TX is in mode %u",
 	      info.tx.mode);
+	read_later(timer);
 	vt_line_close(&l);
+	close(timer);
 	no_empty_record(&l);
 	vt_wire_free(&l.w);
 	nic_since(&c);
@@ -170,19 +191,21 @@ static void open_and_full(bool server, size_t call)
 	const struct vt_kind k = kind(server);
 	struct ktls_info info;
 	struct vt_line l;
-	int fd[2];
+	int fd[2], timer;
 
 	vt_case("%s: KTLS_MORE, %zu bytes a call, and the socket is full",
 		vt_kind_name(&k), call);
 	vt_tcp_pair_small(fd, 0, 8192);
 	vt_line_init(&l, &k, NULL, fd);
 	vt_set_sndbuf(l.e.fd, SMALL);
-	l.p.start_ms = LATE;
+	timer = hold(&l);
 	if (!vt_line_start(&l))
 		return;
 	fill(&l, call, true);
 	CHECK(ktls_flush(l.e.c, 0) == -1 && errno == EAGAIN, "errno %d", errno);
+	read_later(timer);
 	CHECK(ktls_flush(l.e.c, VT_WAIT / 2) == 0, "errno %d", errno);
+	close(timer);
 	vt_end_info(&l.e, &info);
 	CHECK(info.unsent == 0, "%llu bytes unsent",
 	      (unsigned long long)info.unsent);

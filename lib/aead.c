@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Record protection of TLS 1.2 (RFC 5246 section 6.2.3.3, RFC 5288, RFC 7905)
- * and TLS 1.3 (RFC 8446 section 5.2), by libcrypto's AEADs. Not on the path
- * of data: it checks keys before they go to the kernel and translates the few
- * control records between OpenSSL and the kernel.
+ * and TLS 1.3 (RFC 8446 section 5.2), by libcrypto's AEADs. On the path of data
+ * only without an SSL, in user space; else it checks keys before they go to the
+ * kernel and translates the few control records between OpenSSL and the kernel.
  */
 #include "aead.h"
 

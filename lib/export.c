@@ -198,10 +198,10 @@ static int image_out(struct ktls_conn *c, struct ktls__image *out, size_t size)
 	out->early = c->early.len;
 	r = ktls__cookie(c->fd, &out->cookie);
 	if (r < 0)
-		return ktls__fail(c, -r, "getsockopt(SO_COOKIE)", -r);
+		return ktls__failed(c, -r, "getsockopt(SO_COOKIE)", -r, 0, NULL);
 	r = ktls__account_handed(c, &out->handed);
 	if (r < 0)
-		return ktls__fail_tx(c, -r, "getsockopt(TCP_INFO)");
+		return ktls__failed(c, -r, "getsockopt(TCP_INFO)", -r, 0, NULL);
 	r = half_out(c, KTLS_TX, &out->tx);
 	return r < 0 ? r : half_out(c, KTLS_RX, &out->rx);
 }

@@ -153,8 +153,11 @@ void ktls__keys_adopt(struct ktls_conn *c)
 	if (s) {
 		memcpy(c->tx.secret, s->secret[server], sizeof(c->tx.secret));
 		memcpy(c->rx.secret, s->secret[!server], sizeof(c->rx.secret));
-		c->tx.secret_len = (uint8_t)s->len[server];
-		c->rx.secret_len = (uint8_t)s->len[!server];
+		/* else they are of a handshake before SSL_clear() */
+		if (SSL_version(c->ssl) == TLS1_3_VERSION) {
+			c->tx.secret_len = (uint8_t)s->len[server];
+			c->rx.secret_len = (uint8_t)s->len[!server];
+		}
 		SSL_set_ex_data(c->ssl, secrets_index, NULL);
 		explicit_bzero(s, sizeof(*s));
 		free(s);

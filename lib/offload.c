@@ -21,9 +21,6 @@
 #include "size.h"
 #include "sys.h"
 
-/* bytes of a kept record that are given back when it is not needed */
-enum { LARGE = 4096 };
-
 static int refuse(struct ktls_conn *c, struct ktls__half *h, uint32_t reason,
 		  const char *call, int sys_errno)
 {
@@ -35,12 +32,12 @@ static int refuse(struct ktls_conn *c, struct ktls__half *h, uint32_t reason,
 	h->sys_errno = sys_errno;
 	h->settled = true;
 	h->wanted = false;
-	/* wire.c decrypts what is kept; by it a lost number is found */
-	h->track.keep_all = !c->ssl || h->track.lost;
-	if (h->track.last.cap > LARGE && ktls__track_aligned(&h->track)) {
-		ktls__buf_free(&h->track.last);
-		h->track.kept = false;
-	}
+	/* wire.c decrypts what is kept; by it a lost number is found, to export */
+	h->track.keep_all =
+		!c->ssl || (h->track.lost && reason != KTLS_REASON_KEY_CHECK &&
+			    ktls__keys_reason(c) == KTLS_REASON_NONE);
+	if (ktls__track_aligned(&h->track))
+		ktls__track_drop(&h->track);
 	if (!known)
 		ktls__event_refuse(c, h);
 	return -ENOTSUP;
@@ -147,8 +144,9 @@ static int install(struct ktls_conn *c, int dir, const struct ktls__protection *
 	h->wanted = false;
 	ktls__buf_free(&h->track.last);
 	h->track.kept = false;
-	/* without a secret no other keys can follow these */
-	if (h->own && (h->secret_len > 0 || p->version == KTLS__TLS12)) {
+	/* ktls__rekey_resume() needs it where there is no secret */
+	if (h->own &&
+	    (dir == KTLS_TX || h->secret_len > 0 || p->version == KTLS__TLS12)) {
 		explicit_bzero(h->own, sizeof(*h->own));
 		free(h->own);
 		h->own = NULL;

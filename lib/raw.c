@@ -16,16 +16,22 @@
 /* bytes that another library may have read ahead */
 enum { RAW_MAX = 16 * 1024 * 1024 };
 
+/* Fields that the library does not know, and which are not 0. */
+static bool is_newer(const struct ktls_keys *k)
+{
+	const uint8_t *tail = (const uint8_t *)k;
+
+	for (size_t i = sizeof(*k); k && i < k->size; i++)
+		if (tail[i] != 0)
+			return true;
+	return false;
+}
+
 /* The size that the first release had; reserved fields of it are 0. */
 static bool is_whole(const struct ktls_keys *k)
 {
 	static const uint8_t none[sizeof(k->reserved2)];
-	const uint8_t *tail = (const uint8_t *)k;
 
-	/* fields we do not know must be 0 */
-	for (size_t i = sizeof(*k); k && i < k->size; i++)
-		if (tail[i] != 0)
-			return false;
 	return k && k->size >= sizeof(*k) && k->reserved == 0 &&
 	       memcmp(k->reserved2, none, sizeof(none)) == 0 &&
 	       (k->plain || k->plain_len == 0) && (k->wire || k->wire_len == 0) &&
@@ -56,6 +62,8 @@ static int check_both(const struct ktls_keys *tx, const struct ktls_keys *rx,
 {
 	int r;
 
+	if (is_newer(tx) || is_newer(rx))
+		return -E2BIG;
 	if (!is_whole(tx) || !is_whole(rx) || tx->plain_len > 0 ||
 	    tx->wire_len > 0 || tx->version != rx->version ||
 	    tx->cipher != rx->cipher ||

@@ -7,8 +7,10 @@
 
 #include "compat.h"
 
-/* kept for the key check in any case: tickets, Finished, alerts */
-enum { KEEP = 2048 };
+enum {
+	KEEP = 2048, /* for the key check in any case: tickets, Finished, alerts */
+	LARGE = 4096 /* bytes of room that are given back */
+};
 
 size_t ktls__track_want(const struct ktls__track *t)
 {
@@ -26,6 +28,14 @@ void ktls__track_rekey(struct ktls__track *t)
 	t->kept = false;
 	/* an SSL that has read ahead has records of the new key already */
 	t->lost = t->within;
+}
+
+void ktls__track_drop(struct ktls__track *t)
+{
+	if (t->last.cap <= LARGE)
+		return;
+	ktls__buf_free(&t->last);
+	t->kept = false;
 }
 
 static void track_end(struct ktls__track *t)

@@ -27,5 +27,7 @@ size_t ktls__track_want(const struct ktls__track *t);
 bool ktls__track_aligned(const struct ktls__track *t);
 /* A new key begins with the next record. */
 void ktls__track_rekey(struct ktls__track *t);
+/* The last record is not needed, nor much room for the next one. */
+void ktls__track_drop(struct ktls__track *t);
 
 #endif

@@ -69,6 +69,8 @@ static int open_kept(struct ktls_conn *c, struct ktls__buf *to, uint8_t *type)
 		n = ktls__aead_open(&prot, t->seq - 1, ktls__buf_data(&t->last),
 				    t->last.len, plain, type, &padding);
 	explicit_bzero(&prot, sizeof(prot));
+	/* an idle connection does without the room for a record */
+	ktls__track_drop(t);
 	if (n > KTLS__RECORD_MAX)
 		return -EMSGSIZE;
 	if (n > 0)

@@ -331,6 +331,30 @@ static void freed_memory_holds_no_control_records(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+/* Of a program that is newer than the library. */
+static void unknown_field_of_keys_is_e2big(void **state)
+{
+	struct {
+		struct ktls_keys now;
+		uint64_t later[2];
+	} keys[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		memset(keys, 0, sizeof(keys));
+		keys[0].now.size = keys[1].now.size = sizeof(keys[0]);
+		keys[i].later[1] = 1;
+		errno = 0;
+		assert_null(ktls_conn_from_keys(-1, &keys[0].now, &keys[1].now,
+						NULL));
+		assert_int_equal(errno, E2BIG);
+		keys[i].later[1] = 0;
+		assert_null(ktls_conn_from_keys(-1, &keys[0].now, &keys[1].now,
+						NULL));
+		assert_int_equal(errno, EPROTONOSUPPORT);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
 	T(bad_arguments_are_refused_and_leave_the_ssl),
 	T(dtls_is_refused),
@@ -346,6 +370,7 @@ static const struct CMUnitTest tests[] = {
 	T(callback_that_suspends_is_eagain_without_wants),
 	T(freed_memory_holds_no_secrets),
 	T(freed_memory_holds_no_control_records),
+	T(unknown_field_of_keys_is_e2big),
 };
 
 int main(void)

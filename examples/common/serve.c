@@ -43,8 +43,9 @@ static bool fail(struct session *s)
 }
 
 /* Until there is something to read; 0: time is up, or the server stops. */
-static int wait_for_bytes(const struct session *s)
+static int wait_for_bytes(const struct session *s, int64_t limit)
 {
+	const int64_t left = limit - now_ms();
 	struct pollfd fds[2] = {
 		{.fd = ktls_fd(s->tls),
 		 .events = (short)(ktls_wants(s->tls) | POLLIN)},
@@ -55,7 +56,7 @@ static int wait_for_bytes(const struct session *s)
 	if (ktls_pending(s->tls) > 0)
 		return 1;
 	/* a request that has begun is still answered */
-	if (poll(fds, s->in_len > 0 ? 1 : 2, LIMIT_REQUEST) <= 0)
+	if (poll(fds, s->in_len > 0 ? 1 : 2, left > 0 ? (int)left : 0) <= 0)
 		return 0;
 	return fds[0].revents != 0;
 }
@@ -66,13 +67,14 @@ static int wait_for_bytes(const struct session *s)
  */
 static bool read_request(struct session *s)
 {
+	const int64_t limit = now_ms() + LIMIT_REQUEST;
 	struct request req;
 	size_t head;
 	ssize_t n;
 
 	while ((head = request_parse(&req, s->in, s->in_len, sizeof(s->in))) ==
 	       0) {
-		if (!wait_for_bytes(s)) {
+		if (!wait_for_bytes(s, limit)) {
 			if (s->in_len > 0)
 				set_error(s, "timed out");
 			return false;

@@ -207,9 +207,10 @@ static enum step do_close(struct conn *conn)
 
 	if (ktls_shutdown(conn->tls, 0) == 0)
 		return STEP_GONE;
-	if (errno == EAGAIN && conn->limit > limit && unsent_bytes(conn->tls) == 0)
-		conn->limit = limit;
 	step = conn_blocked_or_failed(conn);
+	if (step == STEP_WAIT && conn->limit > limit &&
+	    unsent_bytes(conn->tls) == 0)
+		conn->limit = limit;
 	/*
 	 * What has not reached TCP may wait for crypto while the socket is
 	 * writable: epoll would return at once. A tick looks again.

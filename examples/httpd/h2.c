@@ -86,7 +86,6 @@ static enum step do_send(struct conn *conn)
 		}
 		h2_sent(conn->h2, (size_t)n);
 		done += (size_t)n;
-		conn_set_state(conn, CONN_H2); /* it has more time */
 	}
 	return n < 0 ? STEP_GONE : STEP_AGAIN;
 }

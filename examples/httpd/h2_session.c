@@ -42,10 +42,7 @@ struct h2 {
 		size_t len; /* of fields */
 	} req;
 
-	/*
-	 * Frames, joined: a call for each would put its last nine bytes in a
-	 * record by themselves.
-	 */
+	/* Frames, joined: alone, the end of each would be a record. */
 	size_t out_at;
 	size_t out_len;
 	uint8_t out[OUTPUT + FRAME];
@@ -147,6 +144,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *buf,
 	}
 	if (at->span == res->span_count)
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
+	conn_set_state(h2->conn, CONN_H2); /* it has more time */
 	return (ssize_t)done;
 }
 
@@ -226,6 +224,7 @@ static int answer(struct h2 *h2, int32_t id)
 	if (h2->req.error)
 		req.error = h2->req.error;
 	conn->requests++;
+	conn_set_state(conn, CONN_H2);
 	response_make(&stream->res, &req, conn->worker->config);
 
 	stream->next = h2->streams;

@@ -47,13 +47,15 @@ void client_error(struct client *c, const char *text)
 /* After a call of libktls has returned -1. */
 static enum step blocked_or_failed(struct client *c)
 {
-	const int wants = ktls_wants(c->tls);
+	int wants;
 
-	if (errno == EAGAIN)
-		return submit_wait(c, wants, wants ? INT_MAX : TICK);
-	if (!c->error[0])
-		tls_error(c->error, sizeof(c->error), c->tls);
-	return STEP_GONE;
+	if (errno != EAGAIN) {
+		if (!c->error[0])
+			tls_error(c->error, sizeof(c->error), c->tls);
+		return STEP_GONE;
+	}
+	wants = ktls_wants(c->tls);
+	return submit_wait(c, wants, wants ? INT_MAX : TICK);
 }
 
 static enum step do_handshake(struct client *c)

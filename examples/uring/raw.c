@@ -102,7 +102,7 @@ enum step raw_received(struct client *c, int res)
 	ssize_t n;
 	int record;
 
-	if (res <= 0) {
+	if (res < 0 || (res == 0 && c->msg.msg_controllen == 0)) {
 		/* the end, or new keys: libktls knows what to do */
 		c->ask = true;
 		return STEP_AGAIN;

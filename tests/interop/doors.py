@@ -279,6 +279,10 @@ def test_prefork_a_worker_dies():
         workers = [int(pid) for pid in f.read().split()]
     expect(len(workers), 2, 'workers')
     os.kill(workers[0], 9)
+    # until it has gone it may still take a connection along
+    limit = time.monotonic() + LIMIT
+    while os.path.exists(f'/proc/{workers[0]}') and time.monotonic() < limit:
+        time.sleep(0.01)
     client = Client(p.port)
     client.send(request('/1.bin'))
     expect(answer(client), (200, DOWN[:1]), 'one byte')

@@ -173,11 +173,13 @@ def test_backend_closes_unread():
 
 
 def test_refused():
-    with socket.create_server(('127.0.0.1', 0)) as sock:
+    # nobody listens on it, nor can anybody else have it
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
         address = '127.0.0.1:%d' % sock.getsockname()[1]
-    with proxy(backend=address) as p:
-        client = Client(p.port)
-        expect_no_clean_end(client)
+        with proxy(backend=address) as p:
+            client = Client(p.port)
+            expect_no_clean_end(client)
     p.check_stats(1, address + ': Connection refused')
 
 
@@ -308,7 +310,7 @@ def test_second_signal():
         client = Client(p.port)
         sock = p.accept()
         p.process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        time.sleep(1)
         expect(p.process.poll(), None, 'exit status after one')
         p.process.send_signal(signal.SIGTERM)
         expect_no_clean_end(client)

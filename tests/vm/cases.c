@@ -348,7 +348,7 @@ int main(void)
 {
 	const int e = vt_ulp_errno();
 
-	vt_begin("ktls-vm-cases", 120);
+	vt_begin("ktls-vm-cases", 400);
 	vt_data_init();
 	vt_probed();
 	each_use(KTLS_OFF);

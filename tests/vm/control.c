@@ -327,7 +327,7 @@ int main(void)
 {
 	const int e = vt_ulp_errno();
 
-	vt_begin("ktls-vm-control", 240);
+	vt_begin("ktls-vm-control", 600);
 	vt_data_init();
 	vt_probed();
 	for (unsigned int i = 0; i < 16; i++) {

@@ -215,7 +215,7 @@ static void try(const struct vt_kind *kind, enum door door)
 
 int main(void)
 {
-	vt_begin("ktls-vm-doors", 120);
+	vt_begin("ktls-vm-doors", 400);
 	vt_data_init();
 	if (vt_ulp_errno() != 0) {
 		vt_skip("this kernel has no kernel TLS");

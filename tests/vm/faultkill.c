@@ -16,7 +16,7 @@
 enum {
 	PIECE = 10000,
 	MANY = 20,	/* pieces before the end */
-	LIMIT_MS = 3000 /* from the peer's end to our errno */
+	LIMIT_MS = 15000 /* from the beginning to our errno */
 };
 
 enum scene {

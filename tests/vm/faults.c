@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 	};
 	const int e = vt_ulp_errno();
 
-	vt_begin("ktls-vm-faults", 240);
+	vt_begin("ktls-vm-faults", 600);
 	vt_data_init();
 	vt_probed();
 	for (size_t part = 0; part < sizeof(parts) / sizeof(parts[0]); part++) {

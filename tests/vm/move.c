@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 	const bool kernel = argc > 1 && strcmp(argv[1], "--kernel") == 0;
 	const char *only = argc > 1 + kernel ? argv[1 + kernel] : NULL;
 
-	vt_begin("ktls-vm-move", 120);
+	vt_begin("ktls-vm-move", 400);
 	vt_data_init();
 	vt_probed();
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {

@@ -315,7 +315,7 @@ int main(void)
 			 .rx = KTLS_OFF,
 			 .offload_after = 65536};
 
-	vt_begin("ktls-vm-plain", 120);
+	vt_begin("ktls-vm-plain", 400);
 	make_text();
 	run(&p);
 	p.damage = true;

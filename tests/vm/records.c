@@ -281,7 +281,7 @@ int main(int argc, char **argv)
 {
 	const int e = vt_ulp_errno();
 
-	vt_begin("ktls-vm-records", 120);
+	vt_begin("ktls-vm-records", 400);
 	vt_data_init();
 	vt_probed();
 	vt_note("small records in the kernel: %s",

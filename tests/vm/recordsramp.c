@@ -79,11 +79,10 @@ static void ramps(const struct vt_kind *k, uint32_t size, uint64_t ramp)
 	small = one_segment(&r);
 	for (int how = 0; ok && how < VT_METHODS; how++) {
 		const size_t at = ODD + (size_t)how * 100000;
-		int64_t start;
+		const int64_t start = vt_now();
 
 		sent[r.parts] = ramp;
 		ok = rec_send(&r, (enum vt_method)how, at, PART);
-		start = vt_now();
 		sent[r.parts] = 0;
 		ok = ok && rec_send(&r, (enum vt_method)((how + 2) % VT_METHODS),
 				    at, PART);

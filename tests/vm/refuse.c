@@ -340,7 +340,7 @@ int main(void)
 {
 	int e;
 
-	vt_begin("ktls-vm-refuse", 120);
+	vt_begin("ktls-vm-refuse", 400);
 	vt_data_init();
 	vt_probed();
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {

@@ -109,7 +109,7 @@ int main(void)
 {
 	const int e = vt_ulp_errno();
 
-	vt_begin("ktls-vm-rekey", 240);
+	vt_begin("ktls-vm-rekey", 600);
 	if (e) {
 		vt_skip("setsockopt(TCP_ULP): %s", strerror(e));
 		return vt_end();

@@ -172,7 +172,7 @@ int main(void)
 	const int e = vt_ulp_errno();
 	int status;
 
-	vt_begin("ktls-vm-resume", 120);
+	vt_begin("ktls-vm-resume", 400);
 	vt_data_init();
 	vt_probed();
 	write_pem();

@@ -135,7 +135,7 @@ int main(int argc, char **argv)
 	unsigned int count = 60;
 	const int e = vt_ulp_errno();
 
-	vt_begin("ktls-vm-soak", 300);
+	vt_begin("ktls-vm-soak", 600);
 	for (int i = 1; i + 1 < argc; i += 2) {
 		if (strcmp(argv[i], "--seed") == 0)
 			seed = strtoull(argv[i + 1], NULL, 0);

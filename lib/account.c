@@ -128,10 +128,16 @@ int64_t ktls__account_unacked(const struct ktls_conn *c)
 	return c->tcp ? ktls__sys_outq(c->fd) : -EOPNOTSUPP;
 }
 
-/* What is in the kernel and not in TCP: an open record, or the end of one. */
+/*
+ * What is in the kernel and not in TCP: an open record, or the end of one. An
+ * ACK that comes while it is asked lets it look like more, once.
+ */
 static bool all_in_tcp(const struct ktls_conn *c)
 {
-	return ktls__account_unsent(c) == (int64_t)c->out.len;
+	for (int i = 0; i < 3; i++)
+		if (ktls__account_unsent(c) == (int64_t)c->out.len)
+			return true;
+	return false;
 }
 
 int ktls__account_close(struct ktls_conn *c)

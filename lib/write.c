@@ -164,9 +164,11 @@ static ssize_t claim_credit(struct ktls_conn *c, const struct ktls__source *src)
 	if (!c->credit)
 		return 0;
 	if (is_pipe(src) && !c->credit_gone)
-		do
-			r = ktls__source_copy(c, src, &again, 1);
-		while (r == -EAGAIN && ktls__retry(c, &r));
+		do {
+			r = ktls__ready(c, KTLS_TX);
+			if (r == 0)
+				r = ktls__source_copy(c, src, &again, 1);
+		} while (r == -EAGAIN && ktls__retry(c, &r));
 	if (r > 0)
 		c->credit = 0;
 	return r;

@@ -44,14 +44,13 @@ int client_connect(const char *host, const char *port, int seconds, char *why,
 	int error = getaddrinfo(host, port, &hints, &first);
 
 	if (error != 0) {
-		snprintf(why, size, "%s: %s", host, gai_strerror(error));
+		snprintf(why, size, "%s", gai_strerror(error));
 		return -1;
 	}
 	for (struct addrinfo *ai = first; ai && fd < 0; ai = ai->ai_next)
 		fd = try_address(ai, &limit);
 	if (fd < 0)
-		snprintf(why, size, "cannot connect to %s port %s: %s", host,
-			 port, strerror(errno));
+		snprintf(why, size, "cannot connect: %s", strerror(errno));
 	freeaddrinfo(first);
 	return fd;
 }

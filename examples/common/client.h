@@ -9,7 +9,7 @@
 
 /*
  * A blocking socket that is connected to the host and gives up after so many
- * seconds of silence; -1, and in why a line that says what failed.
+ * seconds of silence; -1, and in why what failed, without the host.
  */
 int client_connect(const char *host, const char *port, int seconds, char *why,
 		   size_t size);

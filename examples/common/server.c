@@ -73,6 +73,15 @@ void raise_file_limit(void)
 	}
 }
 
+int stop_status(unsigned int cut, const char *what)
+{
+	if (cut == 0)
+		return 0;
+	warn("%u %s%s not finished in time", cut, what,
+	     cut == 1 ? " was" : "s were");
+	return 1;
+}
+
 int64_t now_ms(void)
 {
 	struct timespec ts;

@@ -31,6 +31,8 @@ struct ktls_conn *server_accept(SSL_CTX *ctx, int fd,
 				SSL **ssl_out);
 uint64_t unsent_bytes(const struct ktls_conn *tls);
 void raise_file_limit(void);
+/* After a stop: the exit status, and a message if so many did not finish. */
+int stop_status(unsigned int cut, const char *what);
 int64_t now_ms(void);
 
 /*

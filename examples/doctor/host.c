@@ -86,12 +86,12 @@ static void visit(struct host *h, SSL_CTX *ctx)
 
 	snprintf(copy, sizeof(copy), "%s", h->name);
 	if (!address_split(copy, &name, &port)) {
-		failed(h, h->name, "that is not NAME:PORT");
+		snprintf(h->error, sizeof(h->error), "that is not NAME:PORT");
 		return;
 	}
 	ssl = client_ssl(ctx, name);
 	if (!ssl) {
-		failed(h, name, "that is no host's name");
+		snprintf(h->error, sizeof(h->error), "that is no host's name");
 		return;
 	}
 	fd = client_connect(name, port, TIME_LIMIT, h->error, sizeof(h->error));

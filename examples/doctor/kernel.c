@@ -157,9 +157,17 @@ static void add_refused(struct findings *f)
 {
 	const enum ktls_reason reason = (enum ktls_reason)f->caps.reason;
 	struct report *r = &f->report;
+	const char *text = ktls_reason_str(reason);
+	size_t len = strlen(text);
 
-	report_add(r, "module", LEVEL_NO, "%s: %s%s%s%s%s",
-		   ktls_reason_name(reason), ktls_reason_str(reason),
+	/* not to be tried where the kernel takes no modules */
+	if (reason == KTLS_REASON_NO_ULP &&
+	    (f->module.locked || !f->module.loadable))
+		len = strcspn(text, "(");
+	while (len > 0 && text[len - 1] == ' ')
+		len--;
+	report_add(r, "module", LEVEL_NO, "%s: %.*s%s%s%s%s",
+		   ktls_reason_name(reason), (int)len, text,
 		   f->caps.call ? "; " : "", f->caps.call ? f->caps.call : "",
 		   f->caps.sys_errno ? ": " : "",
 		   f->caps.sys_errno ? strerror(f->caps.sys_errno) : "");

@@ -7,7 +7,7 @@
  * ktls_write(), ktls_read(). A file that was cut short is never taken for a
  * whole one.
  *
- * Run:   ktls-get -v --cacert cert.pem https://localhost:8443/cert.pem
+ * Run:   ktls-get -v --cacert cert.pem https://localhost:8443/hello.txt
  * Test:  ktls-get -o page https://www.example.org/
  *
  * Works on every kernel; -v says who decrypted and why. With the module "tls"
@@ -252,7 +252,7 @@ int main(int argc, char **argv)
 		die("%s is no host's name: %s", url.host, openssl_error());
 	fd = client_connect(url.host, url.port, TIME_LIMIT, why, sizeof(why));
 	if (fd < 0)
-		die("%s", why);
+		die("%s port %s: %s", url.host, url.port, why);
 	in.tls = ktls_conn_new(ssl, fd, &o.policy);
 	if (!in.tls)
 		die("ktls_conn_new: %s", strerror(errno));

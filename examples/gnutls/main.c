@@ -7,8 +7,9 @@
  * that GnuTLS is not needed any more. Everything blocks, in a thread for each
  * connection; ../common/serve.c has the calls that read, send and close.
  *
- * Run:   ktls-gnutls --root . --cert cert.pem --key key.pem --stats
- * Test:  curl --cacert cert.pem https://localhost:8443/cert.pem
+ * Run:   mkdir www; echo hello >www/hello.txt
+ *        ktls-gnutls --root www --cert cert.pem --key key.pem --stats &
+ * Test:  curl --cacert cert.pem https://localhost:8443/hello.txt
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -164,8 +165,7 @@ int main(int argc, char **argv)
 		{"priority", required_argument, NULL, 'p'},
 		{0},
 	};
-	unsigned int cut;
-	int signals;
+	int signals, status;
 
 	serve_options(&config, argc, argv, usage, own, take_option);
 	session_setup(&config, priority);
@@ -179,15 +179,13 @@ int main(int argc, char **argv)
 	run(signals);
 	close(config.listen_fd);
 	close(stop_pipe[1]);
-	cut = wait_for_threads();
-	if (cut > 0)
-		warn("%u responses were not finished in time", cut);
+	status = stop_status(wait_for_threads(), "response");
 	/* threads that are left must not see anything freed */
 	if (atomic_load(&threads) > 0)
-		_exit(cut > 0);
+		_exit(status);
 	session_cleanup();
 	close(stop_pipe[0]);
 	close(signals);
 	close(config.root_fd);
-	return 0;
+	return status;
 }

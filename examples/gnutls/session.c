@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Sessions of GnuTLS, as in any server that uses it. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "session.h"
 
@@ -13,6 +15,13 @@ static void must(int r, const char *what)
 {
 	if (r < 0)
 		die("%s: %s", what, gnutls_strerror(r));
+}
+
+/* GnuTLS does not tell which file it could not read, and why. */
+static void must_read(const char *option, const char *path)
+{
+	if (access(path, R_OK) < 0)
+		die("%s %s: %s", option, path, strerror(errno));
 }
 
 static const char *versions(const struct config *config)
@@ -30,6 +39,7 @@ void session_setup(const struct config *config, const char *priority)
 {
 	char text[1024];
 	char what[512];
+	int r;
 
 	if (snprintf(text, sizeof(text), "%s:%s", priority, versions(config)) >=
 	    (int)sizeof(text))
@@ -39,9 +49,13 @@ void session_setup(const struct config *config, const char *priority)
 	snprintf(what, sizeof(what), "--cert %s, --key %s", config->cert,
 		 config->key);
 	must(gnutls_certificate_allocate_credentials(&credentials), "GnuTLS");
-	must(gnutls_certificate_set_x509_key_file(
-		     credentials, config->cert, config->key, GNUTLS_X509_FMT_PEM),
-	     what);
+	r = gnutls_certificate_set_x509_key_file(
+		credentials, config->cert, config->key, GNUTLS_X509_FMT_PEM);
+	if (r == GNUTLS_E_FILE_ERROR) {
+		must_read("--cert", config->cert);
+		must_read("--key", config->key);
+	}
+	must(r, what);
 	must(gnutls_session_ticket_key_generate(&ticket_key), "GnuTLS");
 }
 

@@ -11,8 +11,9 @@
  * Run:   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
  *                -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost \
  *                -keyout key.pem -out cert.pem
- *        ktls-httpd --root . --cert cert.pem --key key.pem --stats
- * Test:  curl --cacert cert.pem https://localhost:8443/cert.pem
+ *        mkdir www; echo hello >www/hello.txt
+ *        ktls-httpd --root www --cert cert.pem --key key.pem --stats &
+ * Test:  curl --cacert cert.pem https://localhost:8443/hello.txt
  *
  * Works on every kernel. With the module "tls" (modprobe tls) the kernel
  * encrypts files from 128 KiB on; with "--tx require --rx require" all that is

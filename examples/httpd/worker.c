@@ -223,8 +223,5 @@ int worker_run(const struct config *config, int signals, int metrics_fd)
 	free_all(&worker.closing);
 	metrics_free(worker.metrics);
 	close(worker.epoll);
-	if (worker.cut == 0)
-		return 0;
-	warn("%u responses were not finished in time", worker.cut);
-	return 1;
+	return stop_status(worker.cut, "response");
 }

@@ -221,8 +221,5 @@ int loop_run(const struct config *config, int signals)
 		if (session_cut(loop.first))
 			loop.cut++;
 	close(loop.epoll);
-	if (loop.cut == 0)
-		return 0;
-	warn("%u connections were not finished in time", loop.cut);
-	return 1;
+	return stop_status(loop.cut, "connection");
 }

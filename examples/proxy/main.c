@@ -8,7 +8,7 @@
  * receive (ktls_shutdown_write()), an end that was not meant is passed on as
  * a reset, and a peer that takes nothing stops the other one. flow.c has it.
  *
- * Run:   ktls-proxy --connect 127.0.0.1:80 --cert cert.pem --key key.pem
+ * Run:   ktls-proxy --connect 127.0.0.1:80 --cert cert.pem --key key.pem &
  * Test:  curl --cacert cert.pem https://localhost:8443/
  *
  * Works on every kernel. With the module "tls" (modprobe tls) the kernel

@@ -11,12 +11,17 @@ static void print_direction(FILE *out, const char *name,
 			    const struct ktls_dir_info *dir)
 {
 	const char *reason = NULL;
+	const char *reason_name = NULL;
 
-	if (dir->reason != KTLS_REASON_NONE)
+	if (dir->reason != KTLS_REASON_NONE) {
 		reason = ktls_reason_str((enum ktls_reason)dir->reason);
+		reason_name = ktls_reason_name((enum ktls_reason)dir->reason);
+	}
 	fprintf(out, "\"%s\":{\"mode\":\"%s\",\"reason\":", name,
 		ktls_mode_str((enum ktls_mode)dir->mode));
 	json_string(out, reason);
+	fprintf(out, ",\"reason_name\":");
+	json_string(out, reason_name);
 	fprintf(out, ",\"call\":");
 	json_string(out, dir->call);
 	fprintf(out,

@@ -38,8 +38,8 @@ static void accept_all(struct server *server)
 {
 	struct io_uring_sqe *sqe = ring_entry(server, 1);
 
-	io_uring_prep_multishot_accept(sqe, server->options->http.listen_fd,
-				       NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_prep_multishot_accept(sqe, server->listen_fd, NULL, NULL,
+				       SOCK_NONBLOCK | SOCK_CLOEXEC);
 	io_uring_sqe_set_data(sqe, &server->accepting);
 	server->accepting = true;
 }
@@ -63,6 +63,17 @@ static void wait_for_signal(struct server *server)
 	io_uring_sqe_set_data(sqe, &server->signals);
 }
 
+/*
+ * Once nothing in the ring accepts any more: who connects now is refused, and
+ * another server may have the address.
+ */
+static void stop_listening(struct server *server)
+{
+	if (server->listen_fd >= 0)
+		close(server->listen_fd);
+	server->listen_fd = -1;
+}
+
 static void accepted(struct server *server, int res, bool more)
 {
 	server->accepting = more;
@@ -70,8 +81,12 @@ static void accepted(struct server *server, int res, bool more)
 		close(res);
 	else if (res >= 0)
 		client_open(server, res);
-	if (more || server->stopping)
+	if (more)
 		return;
+	if (server->stopping) {
+		stop_listening(server);
+		return;
+	}
 	if (res == -EMFILE || res == -ENFILE || res == -ENOBUFS ||
 	    res == -ENOMEM) {
 		/* trying again at once would be all that we do */
@@ -94,6 +109,8 @@ static void stop(struct server *server)
 	server->stopping = true;
 	if (server->accepting)
 		submit_cancel(server, &server->accepting);
+	else
+		stop_listening(server);
 	start_timer(server, &server->stop, LIMIT_STOP);
 	for (struct client *c = server->first; c; c = c->next)
 		if (c->state == CONN_HANDSHAKE || c->state == CONN_READ)
@@ -159,11 +176,15 @@ static void make_ring(struct server *server)
 		die("io_uring_setup: %s", strerror(-r));
 }
 
-/* Serve until a signal; returns the exit status. */
+/* Serve until a signal, and close listen_fd; returns the exit status. */
 int server_run(const struct options *options, int signals)
 {
-	struct server server = {.options = options, .signals = signals};
 	const int listen_fd = options->http.listen_fd;
+	struct server server = {
+		.options = options,
+		.signals = signals,
+		.listen_fd = listen_fd,
+	};
 
 	make_ring(&server);
 	/* on an O_NONBLOCK one it would not wait */
@@ -173,10 +194,8 @@ int server_run(const struct options *options, int signals)
 	run(&server);
 	/* what is in the ring points to what is freed then */
 	io_uring_queue_exit(&server.ring);
+	stop_listening(&server);
 	while (server.first)
 		client_free(server.first);
-	if (server.cut == 0)
-		return 0;
-	warn("%u connections were not finished in time", server.cut);
-	return 1;
+	return stop_status(server.cut, "connection");
 }

@@ -11,8 +11,9 @@
  * Run:   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 \
  *                -nodes -subj /CN=localhost -addext subjectAltName=DNS:localhost \
  *                -keyout key.pem -out cert.pem
- *        ktls-uring --root . --cert cert.pem --key key.pem --stats
- * Test:  curl --cacert cert.pem https://localhost:8443/cert.pem
+ *        mkdir www; echo hello >www/hello.txt
+ *        ktls-uring --root www --cert cert.pem --key key.pem --stats &
+ * Test:  curl --cacert cert.pem https://localhost:8443/hello.txt
  *
  * Needs Linux 5.19, and 6.1 with --mode defer. With the module "tls" (modprobe
  * tls) and "--tx require --rx require" all bytes take the way of io_uring.
@@ -210,7 +211,6 @@ int main(int argc, char **argv)
 	print_address("listening", http->listen_fd);
 
 	status = server_run(&options, signals);
-	close(http->listen_fd);
 	close(http->root_fd);
 	SSL_CTX_free(http->ctx);
 	return status;

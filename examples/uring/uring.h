@@ -28,6 +28,7 @@ struct server {
 	const struct options *options;
 	struct io_uring ring;
 	int signals;
+	int listen_fd;	/* -1: closed, by the stop */
 	bool accepting; /* the multishot accept is in the ring */
 	bool stopping;
 	bool stopped; /* the time for that is over */

@@ -10,6 +10,7 @@ import os
 import select
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -270,6 +271,25 @@ def test_prefork_more_clients_than_workers():
     good_lines(p, 6)
     workers = {s['worker'] for s in p.stats}
     expect((len(workers), p.process.pid in workers), (2, False), 'workers')
+
+
+if VERSION == '1.2':
+    def test_prefork_other_ciphers_get_an_alert():
+        """What cannot be handed on is not negotiated."""
+        context = ssl.create_default_context(cafile=CERT)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers('ECDHE-ECDSA-AES128-SHA')
+        said = None
+        with server('prefork') as p:
+            with socket.create_connection(('127.0.0.1', p.port)) as sock:
+                sock.settimeout(LIMIT)
+                try:
+                    context.wrap_socket(sock, server_hostname='localhost')
+                except ssl.SSLError as e:
+                    said = e.reason
+        expect(said, 'SSLV3_ALERT_HANDSHAKE_FAILURE', 'alert')
+        expect(len(p.stats), 1, 'connections')
+        expect('no shared cipher' in p.stats[0]['error'], True, p.stats)
 
 
 def test_prefork_a_worker_dies():

@@ -4,6 +4,14 @@
 
 #include "state.h"
 
+const struct doors_kind doors_kinds[DOORS_KINDS] = {
+	{"user", TLS1_3_VERSION, NULL, KTLS_OFF},
+	{"kernel", TLS1_3_VERSION, NULL, KTLS_REQUIRE},
+	{"user_1_2", TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", KTLS_OFF},
+	{"kernel_1_2", TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256",
+	 KTLS_REQUIRE},
+};
+
 static int pending(BIO *bio)
 {
 	return bio ? (int)BIO_pending(bio) : -1;
@@ -65,4 +73,19 @@ void doors_talk(struct pair *p)
 		pair_receive(p, 1 + 20000 * (size_t)i, 7000);
 		pair_settle(p);
 	}
+}
+
+void doors_start(struct pair *p, const struct doors_kind *kind,
+		 enum pair_door door, bool server)
+{
+	const struct pair_options o = {.door = door,
+				       .version = kind->version,
+				       .suite = kind->suite,
+				       .server = server,
+				       .tx = kind->use,
+				       .rx = kind->use};
+
+	fake_reset();
+	pair_start(p, &o);
+	doors_talk(p);
 }

@@ -18,9 +18,21 @@ struct untouched {
 struct untouched untouched(const struct pair *p);
 void assert_untouched(const struct untouched *u);
 
+/* Both versions, in user space and in the kernel. */
+enum { DOORS_KINDS = 4 };
+extern const struct doors_kind {
+	const char *name;
+	int version;
+	const char *suite;
+	uint32_t use;
+} doors_kinds[DOORS_KINDS];
+
 /* Handshake of both, with no connection yet, on a kernel of its own. */
 void doors_shaken(struct pair *p, const struct pair_options *o);
 /* Bytes of both, each way, in a connection that came through. */
 void doors_talk(struct pair *p);
+/* A connection that came through this one, and has talked. */
+void doors_start(struct pair *p, const struct doors_kind *kind,
+		 enum pair_door door, bool server);
 
 #endif

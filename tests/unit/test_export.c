@@ -12,34 +12,6 @@
 #include "alloc.h"
 #include "state.h"
 
-static const struct row {
-	const char *name;
-	int version;
-	const char *suite;
-	uint32_t use;
-} rows[] = {
-	{"user", TLS1_3_VERSION, NULL, KTLS_OFF},
-	{"kernel", TLS1_3_VERSION, NULL, KTLS_REQUIRE},
-	{"user_1_2", TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", KTLS_OFF},
-	{"kernel_1_2", TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256",
-	 KTLS_REQUIRE},
-};
-
-static void start(struct pair *p, const struct row *row, enum pair_door door,
-		  bool server)
-{
-	const struct pair_options o = {.door = door,
-				       .version = row->version,
-				       .suite = row->suite,
-				       .server = server,
-				       .tx = row->use,
-				       .rx = row->use};
-
-	fake_reset();
-	pair_start(p, &o);
-	doors_talk(p);
-}
-
 static void result_depends_on_the_size(void **state)
 {
 	static uint8_t image[4096];
@@ -47,7 +19,7 @@ static void result_depends_on_the_size(void **state)
 	ssize_t n;
 
 	memset(image, 0, sizeof(image));
-	start(&p, *state, DOOR_NEW, true);
+	doors_start(&p, *state, DOOR_NEW, true);
 	n = ktls_export(p.conn, NULL, 0);
 	assert_true(n > 0 && n < 2000);
 	assert_errno(ktls_export(NULL, image, sizeof(image)), EINVAL);
@@ -79,7 +51,7 @@ static void giver_is_silent(void **state)
 		struct pair p;
 		void *image;
 
-		start(&p, *state, DOOR_NEW, i);
+		doors_start(&p, *state, DOOR_NEW, i);
 		image = door_export(&p, &n);
 		sent = fake_socket(p.fd)->wire.len;
 		p.peer_todo = 100;
@@ -125,7 +97,7 @@ static void unsent_bytes_are_eagain(void **state)
 	struct pair p;
 	ssize_t n;
 
-	start(&p, *state, DOOR_NEW, true);
+	doors_start(&p, *state, DOOR_NEW, true);
 	fake_socket(p.peer_fd)->capacity = 5000;
 	p.peer_deaf = true;
 	fake_pattern(OURS, p.accepted, buf, sizeof(buf));
@@ -146,14 +118,14 @@ static void unsent_bytes_are_eagain(void **state)
 static void credit_goes_along(void **state)
 {
 	static uint8_t buf[16384];
-	const struct row *row = *state;
+	const struct doors_kind *row = *state;
 	struct pair p;
 	ssize_t n;
 
 	if (row->use != KTLS_OFF)
 		return;
 	for (int door = DOOR_NEW; door <= DOOR_IMPORTED; door++) {
-		start(&p, row, (enum pair_door)door, true);
+		doors_start(&p, row, (enum pair_door)door, true);
 		fake_socket(p.peer_fd)->capacity = 5000;
 		p.peer_deaf = true;
 		fake_pattern(OURS, p.accepted, buf, sizeof(buf));
@@ -178,7 +150,7 @@ static void half_a_record_is_eagain(void **state)
 		struct pair p;
 		ssize_t n;
 
-		start(&p, *state, DOOR_NEW, true);
+		doors_start(&p, *state, DOOR_NEW, true);
 		/* all but the first bytes are late */
 		p.peer_todo = 120;
 		pair_peer(&p);
@@ -213,7 +185,7 @@ static void plaintext_goes_along(void **state)
 		uint8_t buf[100];
 		struct pair p;
 
-		start(&p, *state, doors[i], true);
+		doors_start(&p, *state, doors[i], true);
 		p.peer_todo = 1000;
 		pair_peer(&p);
 		if (i == 1)
@@ -266,7 +238,7 @@ static void every_allocation_may_fail(void **state)
 			struct pair p;
 			ssize_t n;
 
-			start(&p, *state, DOOR_NEW, true);
+			doors_start(&p, *state, DOOR_NEW, true);
 			p.peer_todo = 500;
 			pair_peer(&p);
 			(void)!ktls_peek(p.conn, image, 1);
@@ -305,7 +277,7 @@ static void secrets_are_wiped(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct pair p;
 
-		start(&p, *state, DOOR_IMPORTED, i);
+		doors_start(&p, *state, DOOR_IMPORTED, i);
 		alloc_watch(p.secrets.secret[0], 32);
 		alloc_watch(p.secrets.secret[1], 32);
 		door_import(&p);
@@ -321,9 +293,10 @@ int main(void)
 	int r;
 
 	alloc_use_for_openssl();
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < DOORS_KINDS; i++) {
 #define ADD(f)                                                                 \
-	ktest_add(&t, f, (void *)(uintptr_t)&rows[i], #f "_%s", rows[i].name)
+	ktest_add(&t, f, (void *)(uintptr_t)&doors_kinds[i], #f "_%s",         \
+		  doors_kinds[i].name)
 		ADD(result_depends_on_the_size);
 		ADD(giver_is_silent);
 		ADD(unsent_bytes_are_eagain);
@@ -331,7 +304,7 @@ int main(void)
 		ADD(half_a_record_is_eagain);
 		ADD(plaintext_goes_along);
 		ADD(every_allocation_may_fail);
-		if (rows[i].version == TLS1_3_VERSION)
+		if (doors_kinds[i].version == TLS1_3_VERSION)
 			ADD(secrets_are_wiped);
 	}
 	ktest_add(&t, unknown_keys_are_enotsup, NULL, "unknown_keys_are_enotsup");

@@ -4,45 +4,17 @@
 
 #include <poll.h>
 
-static const struct row {
-	const char *name;
-	int version;
-	const char *suite;
-	uint32_t use;
-} rows[] = {
-	{"user", TLS1_3_VERSION, NULL, KTLS_OFF},
-	{"kernel", TLS1_3_VERSION, NULL, KTLS_REQUIRE},
-	{"user_1_2", TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256", KTLS_OFF},
-	{"kernel_1_2", TLS1_2_VERSION, "ECDHE-ECDSA-AES128-GCM-SHA256",
-	 KTLS_REQUIRE},
-};
-
-static void start(struct pair *p, const struct row *row, enum pair_door door,
-		  bool server)
-{
-	const struct pair_options o = {.door = door,
-				       .version = row->version,
-				       .suite = row->suite,
-				       .server = server,
-				       .tx = row->use,
-				       .rx = row->use};
-
-	fake_reset();
-	pair_start(p, &o);
-	doors_talk(p);
-}
-
 /* From hand to hand, with new keys of both sides in between. */
 static void keys_change_after_it(void **state)
 {
-	const struct row *row = *state;
+	const struct doors_kind *row = *state;
 
 	for (int door = DOOR_NEW; door < DOORS; door++) {
 		struct pair p;
 
 		if (door == DOOR_KEYS_KEY)
 			continue;
-		start(&p, row, (enum pair_door)door, door & 1);
+		doors_start(&p, row, (enum pair_door)door, door & 1);
 		for (int i = 0; i < 4; i++) {
 			assert_int_equal(ktls_rekey(p.conn, i & 1), 0);
 			doors_talk(&p);
@@ -64,14 +36,14 @@ static void keys_change_after_it(void **state)
 static void explicit_nonces_never_repeat(void **state)
 {
 	static uint8_t nonces[4096][8];
-	const struct row *row = *state;
+	const struct doors_kind *row = *state;
 	const struct fake_bytes *w;
 	bool on = false;
 	size_t n = 0;
 	struct pair p;
 
 	for (int door = DOOR_NEW; door < DOORS; door++) {
-		start(&p, row, (enum pair_door)door, door & 1);
+		doors_start(&p, row, (enum pair_door)door, door & 1);
 		for (int i = 0; i < 3; i++) {
 			door_import(&p);
 			doors_talk(&p);
@@ -103,12 +75,12 @@ static void explicit_nonces_never_repeat(void **state)
 /* A message whose rest has not come; then it has, and all goes along. */
 static void half_a_message_is_eagain(void **state)
 {
-	const struct row *row = *state;
+	const struct doors_kind *row = *state;
 
 	for (int i = 0; i < 2; i++) {
 		struct pair p;
 
-		start(&p, row, DOOR_KEYS_SECRET, true);
+		doors_start(&p, row, DOOR_KEYS_SECRET, true);
 		/* behind what doors_talk() has got of the peer */
 		p.peer_key.seq = pair_info(&p).rx.key_records;
 		pair_inject(&p, 22, "\4\0\0", 3);
@@ -149,7 +121,7 @@ static void end_goes_along(void **state)
 		struct pair p;
 		char c;
 
-		start(&p, *state, (enum pair_door)(i / 2), true);
+		doors_start(&p, *state, (enum pair_door)(i / 2), true);
 		p.peer_closes = false;
 		assert_int_equal(SSL_shutdown(p.peer), 0);
 		if (i & 1)
@@ -168,7 +140,7 @@ static void end_goes_along(void **state)
 /* Of the other library's leftovers, half a record among them. */
 static void leftovers_go_along(void **state)
 {
-	const struct row *row = *state;
+	const struct doors_kind *row = *state;
 
 	for (size_t leave = 0; leave < 130; leave += leave < 8 ? 1 : 23) {
 		const struct pair_options o = {.door = DOOR_KEYS_KEY,
@@ -206,7 +178,7 @@ static void leftovers_go_along(void **state)
 /* One record each way, and it can be handed on. */
 static void adopted_one_needs_a_record(void **state)
 {
-	const struct row *row = *state;
+	const struct doors_kind *row = *state;
 
 	for (int i = 0; i < 4; i++) {
 		const struct pair_options o = {.door = DOOR_ADOPTED,
@@ -239,10 +211,11 @@ int main(void)
 	static struct ktest_table t;
 	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < DOORS_KINDS; i++) {
 #define ADD(f)                                                                 \
-	ktest_add(&t, f, (void *)(uintptr_t)&rows[i], #f "_%s", rows[i].name)
-		if (rows[i].version == TLS1_3_VERSION) {
+	ktest_add(&t, f, (void *)(uintptr_t)&doors_kinds[i], #f "_%s",         \
+		  doors_kinds[i].name)
+		if (doors_kinds[i].version == TLS1_3_VERSION) {
 			ADD(keys_change_after_it);
 			ADD(half_a_message_is_eagain);
 		} else {

@@ -5,7 +5,8 @@
  * throws them away. How many there are follows from the kernel's own numbers:
  * the records it has made (the sequence number of getsockopt(TLS_TX)) say how
  * long the ciphertext of all accepted bytes is, and TCP says how much it was
- * handed: what was acked, and what is in its queue. The difference is what has not arrived there yet.
+ * handed: what was acked, and what is in its queue. The difference is what has
+ * not arrived there yet.
  */
 #include "account.h"
 
@@ -20,7 +21,9 @@
 /* include/net/tcp_states.h */
 enum { ESTABLISHED = 1, CLOSE_WAIT = 8 };
 
-static int handed(const struct ktls_conn *c, uint64_t *bytes)
+enum { LOOKS = 3 };
+
+static int acked(const struct ktls_conn *c, uint64_t *bytes)
 {
 	struct tcp_info info;
 	socklen_t len = sizeof(info);
@@ -36,21 +39,30 @@ static int handed(const struct ktls_conn *c, uint64_t *bytes)
 	/* in any other state nothing more will be sent */
 	if (info.tcpi_state != ESTABLISHED && info.tcpi_state != CLOSE_WAIT)
 		return -ECONNRESET;
-	/*
-	 * An ACK between the two calls makes the sum too small, never too
-	 * large. (tcpi_bytes_sent would count bytes twice that a full queue
-	 * of the device refused the first time.)
-	 */
-	r = ktls__sys_outq(c->fd);
+	*bytes = info.tcpi_bytes_acked;
+	return 0;
+}
+
+/*
+ * An ACK between the two calls makes the sum too small, never too large.
+ * (tcpi_bytes_sent would count bytes twice that a full queue of the device
+ * refused the first time.)
+ */
+static int handed(const struct ktls_conn *c, uint64_t *bytes)
+{
+	int r = acked(c, bytes);
+
+	if (r == 0)
+		r = ktls__sys_outq(c->fd);
 	if (r < 0)
 		return r;
-	*bytes = (uint64_t)info.tcpi_bytes_acked + (uint64_t)r;
+	*bytes += (uint64_t)r;
 	return 0;
 }
 
 int ktls__account_handed(const struct ktls_conn *c, uint64_t *bytes)
 {
-	int r, before, after = 0;
+	int r, before;
 
 	*bytes = 0;
 	if (!c->tcp)
@@ -58,11 +70,14 @@ int ktls__account_handed(const struct ktls_conn *c, uint64_t *bytes)
 	/* nothing is sent, and every ACK makes the queue shorter */
 	do {
 		before = ktls__sys_outq(c->fd);
-		r = handed(c, bytes);
+		r = acked(c, bytes);
 		if (r == 0)
-			after = ktls__sys_outq(c->fd);
-	} while (r == 0 && after != before);
-	return r == 0 && after < 0 ? after : r;
+			r = ktls__sys_outq(c->fd);
+	} while (r >= 0 && r != before);
+	if (r < 0)
+		return r;
+	*bytes += (uint64_t)r;
+	return 0;
 }
 
 int ktls__account_start(struct ktls_conn *c, uint64_t seq)
@@ -70,7 +85,8 @@ int ktls__account_start(struct ktls_conn *c, uint64_t seq)
 	c->seq0 = seq;
 	c->records = 0;
 	c->plain = 0;
-	return handed(c, &c->handed0);
+	/* too little would call as many bytes sent, later, as are not */
+	return ktls__account_handed(c, &c->handed0);
 }
 
 int ktls__account_seq(const struct ktls_conn *c, int dir, uint64_t *seq)
@@ -103,24 +119,28 @@ int ktls__account_rekey(struct ktls_conn *c)
 
 int64_t ktls__account_unsent(const struct ktls_conn *c)
 {
-	uint64_t seq, bytes;
-	int64_t unsent;
+	int64_t unsent = INT64_MAX;
+	uint64_t seq, wire, bytes;
 	int r;
 
 	if (c->tx.mode != KTLS_MODE_KERNEL)
 		return (int64_t)(c->out.len + c->open.len);
 	/* the number first: a record made in between only adds to the rest */
 	r = ktls__account_seq(c, KTLS_TX, &seq);
-	if (r == 0)
-		r = handed(c, &bytes);
 	if (r < 0)
 		return r;
-	unsent = (int64_t)(c->plain +
-			   (c->records + seq - c->seq0) *
-				   ktls__cipher_overhead(c->cipher, c->version) -
-			   (bytes - c->handed0)) +
-		 (int64_t)c->out.len;
-	return unsent > 0 ? unsent : 0;
+	wire = c->handed0 + c->plain +
+	       (c->records + seq - c->seq0) *
+		       ktls__cipher_overhead(c->cipher, c->version);
+	/* an ACK that comes while TCP is asked makes it look like more, once */
+	for (int i = 0; i < LOOKS && unsent > 0; i++) {
+		r = handed(c, &bytes);
+		if (r < 0)
+			return r;
+		if ((int64_t)(wire - bytes) < unsent)
+			unsent = (int64_t)(wire - bytes);
+	}
+	return (unsent > 0 ? unsent : 0) + (int64_t)c->out.len;
 }
 
 int64_t ktls__account_unacked(const struct ktls_conn *c)
@@ -128,16 +148,10 @@ int64_t ktls__account_unacked(const struct ktls_conn *c)
 	return c->tcp ? ktls__sys_outq(c->fd) : -EOPNOTSUPP;
 }
 
-/*
- * What is in the kernel and not in TCP: an open record, or the end of one. An
- * ACK that comes while it is asked lets it look like more, once.
- */
+/* In the kernel nothing waits: no open record, and no end of one. */
 static bool all_in_tcp(const struct ktls_conn *c)
 {
-	for (int i = 0; i < 3; i++)
-		if (ktls__account_unsent(c) == (int64_t)c->out.len)
-			return true;
-	return false;
+	return ktls__account_unsent(c) == (int64_t)c->out.len;
 }
 
 int ktls__account_close(struct ktls_conn *c)

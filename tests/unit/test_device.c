@@ -101,56 +101,12 @@ static void error_of_the_socket_ends_the_wait(void **state)
 	pair_free(&p);
 }
 
-static struct fake_socket *acking;
-static unsigned int asked, acks;
-
-/* The peer's TCP acknowledges a byte between TCP_INFO and SIOCOUTQ. */
-static void ack(bool enter)
-{
-	uint8_t gone;
-
-	if (enter || acks == 0 || fake_count(FAKE_GET_TCP_INFO) == asked)
-		return;
-	asked = fake_count(FAKE_GET_TCP_INFO);
-	acks--;
-	fake_take(&acking->in, &gone, 1);
-}
-
-/* It then looks as if a record was open, and needed an end. */
-static void acks_in_between_make_no_record(void **state)
-{
-	struct pair p;
-	uint64_t seq;
-	int fd[2];
-
-	(void)state;
-	start(&p, KTLS_OFF, 0);
-	p.peer_deaf = true;
-	pair_send(&p, 1000, 1000);
-	fake_pipe(fd, 16);
-	seq = fake_socket(p.fd)->tx.seq;
-	for (unsigned int i = 1; i <= 50; i++) {
-		assert_int_equal(fake_pipe_fill(fd[1], "12345", 5, 5), 5);
-		acking = fake_socket(p.peer_fd);
-		asked = fake_count(FAKE_GET_TCP_INFO);
-		acks = 2;
-		fake_around = ack;
-		/* less than was asked for: it may be open */
-		assert_int_equal(ktls_splice_in(p.conn, fd[0], 1000, 0), 5);
-		fake_around = NULL;
-		assert_int_equal(acks, 0);
-		assert_int_equal(fake_socket(p.fd)->tx.seq, seq + i);
-	}
-	pair_free(&p);
-}
-
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(alert_comes_behind_the_open_record),
 		cmocka_unit_test(tail_of_a_file_is_not_forgotten),
 		cmocka_unit_test(error_of_the_socket_ends_the_wait),
-		cmocka_unit_test(acks_in_between_make_no_record),
 	};
 	const int r = cmocka_run_group_tests_name("device", tests, NULL, NULL);
 

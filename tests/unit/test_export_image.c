@@ -2,7 +2,6 @@
 /* What ktls_export() asks of the socket, and what is in the image. */
 #include "doors.h"
 
-#include "account.h"
 #include "state.h"
 
 static uint8_t image[4096];
@@ -39,44 +38,6 @@ static void refused_question_harms_nothing(void **state)
 		door_import(&p);
 		doors_talk(&p);
 		pair_finish(&p);
-	}
-}
-
-static struct fake_socket *acking;
-static unsigned int acks, asked;
-
-/* The peer's TCP acknowledges 100 bytes between TCP_INFO and SIOCOUTQ. */
-static void ack(bool enter)
-{
-	uint8_t gone[100];
-
-	if (enter || fake_count(FAKE_GET_TCP_INFO) == asked || acks == 0)
-		return;
-	asked = fake_count(FAKE_GET_TCP_INFO);
-	acks--;
-	fake_take(&acking->in, gone, sizeof(gone));
-}
-
-/* Its number would be the same wrong one twice, and no image good. */
-static void acks_in_between_are_seen(void **state)
-{
-	(void)state;
-	for (unsigned int n = 0; n < 8; n++) {
-		uint64_t bytes;
-		struct pair p;
-
-		start(&p, DOOR_NEW, KTLS_REQUIRE);
-		p.peer_deaf = true;
-		pair_send(&p, 10000, 10000);
-		acking = fake_socket(p.peer_fd);
-		asked = fake_count(FAKE_GET_TCP_INFO);
-		acks = n;
-		fake_around = ack;
-		assert_int_equal(ktls__account_handed(p.conn, &bytes), 0);
-		fake_around = NULL;
-		assert_int_equal(acks, 0);
-		assert_int_equal(bytes, fake_socket(p.fd)->handed);
-		pair_free(&p);
 	}
 }
 
@@ -158,7 +119,6 @@ static void refused_one_keeps_no_records(void **state)
 
 static const struct CMUnitTest tests[] = {
 	cmocka_unit_test(refused_question_harms_nothing),
-	cmocka_unit_test(acks_in_between_are_seen),
 	cmocka_unit_test(sending_key_stays_in_the_kernel),
 	cmocka_unit_test(secrets_of_an_earlier_handshake_are_not_taken),
 	cmocka_unit_test(refused_one_keeps_no_records),

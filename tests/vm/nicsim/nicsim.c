@@ -159,18 +159,65 @@ static bool offloaded(const struct sk_buff *skb)
 #endif
 }
 
+/*
+ * Tags are the card's to make; the kernel leaves room for them. Copies them
+ * from the ciphertext of the same packet, which starts at seq of the stream.
+ */
+static void copy_tags(struct tls_offload_context_tx *ctx, u32 seq,
+		      const struct sk_buff *cipher, struct sk_buff *clear)
+{
+	const int head = skb_tcp_all_headers(clear);
+	const u32 start = seq, end = seq + clear->len - head;
+	unsigned long flags;
+	u64 number;
+
+	spin_lock_irqsave(&ctx->lock, flags);
+	while (before(seq, end)) {
+		struct tls_record_info *r = tls_get_record(ctx, seq, &number);
+		u32 tag;
+
+		if (!r || tls_record_is_start_marker(r))
+			break;
+		tag = r->end_seq - TLS_CIPHER_AES_GCM_128_TAG_SIZE;
+		if (before(tag, seq))
+			tag = seq;
+		seq = before(end, r->end_seq) ? end : r->end_seq;
+		if (before(tag, seq))
+			skb_copy_bits(cipher, head + tag - start,
+				      clear->data + head + tag - start,
+				      seq - tag);
+	}
+	spin_unlock_irqrestore(&ctx->lock, flags);
+}
+
 /* Of each packet with data; NULL: it is gone. */
 static struct sk_buff *encrypt(struct sk_buff *skb, const struct net_device *dev)
 {
+	struct tls_offload_context_tx *ctx =
+		tls_offload_ctx_tx(tls_get_ctx(skb->sk));
+	const u32 seq = ntohl(tcp_hdr(skb)->seq);
+	struct sk_buff *clear = NULL;
+
 	if (passthrough && skb->decrypted) {
-		count(dev, CLEAR);
-		return skb;
+		clear = skb_copy(skb, GFP_ATOMIC);
+		if (!clear) {
+			count(dev, FAILED);
+			kfree_skb(skb);
+			return NULL;
+		}
 	}
 	/* frees what it is given if it makes another one or fails */
 	skb = tls_encrypt_skb(skb);
 	if (!skb) {
 		count(dev, FAILED);
+		kfree_skb(clear);
 		return NULL;
+	}
+	if (clear) {
+		count(dev, CLEAR);
+		copy_tags(ctx, seq, skb, clear);
+		consume_skb(skb);
+		return clear;
 	}
 	/* it leaves itself as its own list */
 	skb->prev = NULL;

@@ -18,7 +18,7 @@ bool vt_duo_handshake(struct vt_duo *d)
 	const int64_t end = vt_now() + VT_WAIT;
 	bool lib = false, peer = false;
 
-	while (!lib || !peer) {
+	for (;;) {
 		struct pollfd p[2] = {{.fd = d->lib.fd}, {.fd = d->fd}};
 		int r;
 
@@ -45,14 +45,14 @@ bool vt_duo_handshake(struct vt_duo *d)
 				   ERR_reason_error_string(ERR_peek_error())))
 				return false;
 		}
+		if (lib && peer)
+			return true; /* however long the probe took */
 		p[0].events = lib ? 0 : (short)ktls_wants(d->lib.c);
 		p[1].events = peer ? 0 : POLLIN;
 		if (!CHECK(vt_now() < end, "the handshake takes too long"))
 			return false;
-		if (!lib || !peer)
-			(void)poll(p, 2, 1000);
+		(void)poll(p, 2, 1000);
 	}
-	return true;
 }
 
 void vt_duo_init(struct vt_duo *d, SSL_CTX *lib, SSL_CTX *peer, const int fd[2],
